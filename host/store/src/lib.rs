@@ -1,0 +1,28 @@
+//! Where Keyturn keeps secrets.
+//!
+//! [`SecretStore`] is the one door between the rotation engine and a store, and it speaks the language of AWS
+//! Secrets Manager: secrets, immutable versions, staging labels that sit on at most one version, error codes.
+//! [`embedded::EmbeddedStore`] keeps everything in one SQLite file; [`memory::MemoryStore`] keeps the same semantics
+//! in memory for simulations. Both decide through the same pure rules and run the same contract suite.
+//!
+//! The crate never talks to a rotation target, never reads a value except to hand it back, and never prints one.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod clock;
+mod error;
+mod rules;
+mod store;
+mod types;
+
+pub mod labels;
+pub mod limits;
+pub mod memory;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{Changed, ErrorKind, StoreError};
+pub use store::SecretStore;
+pub use types::{
+    NewSecret, Notes, Put, SecretDescription, SecretName, StoredVersion, VersionDescription,
+    VersionId, Which,
+};
