@@ -1,9 +1,12 @@
 //! The harness that Keyturn's suites, its demo and its prober share: real servers in scratch
 //! folders, certificates, faults on the wire, a prober and a canary scanner. It checks Keyturn from
-//! outside: it never calls into the engine, and it never reads a clock or a label that Keyturn
-//! computed where it can ask the server or the store itself.
+//! outside: it never calls into the engine, and it never trusts a label or a time that Keyturn
+//! reports where it can ask the server or the store itself.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod canary;
 pub mod poll;
 pub mod postgres;
+pub mod proxy;
 pub mod scratch;
+pub mod tls;
