@@ -1,0 +1,120 @@
+//! How a run ends: what was reached, or why not, whether the target changed and what to do next.
+//! The engine adds the words.
+
+use alloc::vec::Vec;
+
+use crate::event::FailureClass;
+use crate::facts::{Applied, Liveness, Purpose, Step};
+use crate::labels::{Label, VersionId};
+
+/// A goal that was reached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// A version was promoted.
+    Promoted {
+        /// The version that is now current.
+        version: VersionId,
+        /// The last round's purpose.
+        purpose: Purpose,
+        /// Whether an earlier run had begun it.
+        resumed: bool,
+    },
+    /// One step of an invocation is done.
+    Stepped(Step),
+    /// The token of the invocation is current already; the target was not touched.
+    AlreadyCurrent,
+    /// `testSecret` without a candidate: the configuration works, nothing was changed.
+    Checked,
+    /// The superseded value is dead, or gone from the current version.
+    Retired {
+        /// The version whose value that was.
+        subject: VersionId,
+    },
+    /// Nothing is owed.
+    NothingToRetire,
+    /// An operator has to supply something; nothing was stored and the target was not touched.
+    AwaitingInput,
+}
+
+/// A goal that was not reached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Failure {
+    /// Why.
+    pub reason: Reason,
+    /// Whether this run changed the target.
+    pub applied: Applied,
+    /// What to do now.
+    pub next: NextAction,
+    /// The labels of an unfinished rotation that stay, as this run last knew them. A later run
+    /// plans from them; nobody needs to remove one by hand.
+    pub kept: Vec<(Label, VersionId)>,
+}
+
+/// Why a run ended early.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// No version is current, or the current one has no value.
+    NoCurrent,
+    /// The strategy does not know this purpose.
+    Unsupported(Purpose),
+    /// The earlier version that should come back has no value.
+    NothingToRestore,
+    /// Rotation is switched off for this secret.
+    RotationDisabled,
+    /// The store has no version of that id.
+    UnknownToken,
+    /// `AWSPENDING` is not on the token's version.
+    NotPending,
+    /// The step came before the one that it needs.
+    OutOfOrder,
+    /// `AWSPENDING` is on a version that this driver did not make.
+    ForeignPending(VersionId),
+    /// The candidate was made from a version that is no longer current; it was abandoned.
+    BaseMoved,
+    /// The predecessor's grace is not over.
+    WithinGrace {
+        /// Time left.
+        seconds: u64,
+    },
+    /// The identity fields of that version differ from the current one's.
+    IdentityDiffers(VersionId),
+    /// An unfinished rotation has to be finished first.
+    Unfinished(VersionId),
+    /// A version is in doubt though the strategy has no target to ask.
+    DoubtWithoutTarget(VersionId),
+    /// Whether that version opens the door cannot be told now.
+    LivenessUnknown(VersionId),
+    /// Neither the current version, nor the one in doubt, nor the previous one opens the door.
+    AllDead,
+    /// The current version does not open every door, and nothing better is known.
+    CurrentNotLive(Liveness),
+    /// A preflight finding is a failure.
+    CheckFailed,
+    /// The operator has not deleted the superseded value yet.
+    OperatorOwes(VersionId),
+    /// The target rejected a value and another may not, or may no longer, be tried.
+    Rejected,
+    /// The call kept asking for patience.
+    StillPending,
+    /// A plugin call failed.
+    Plugin(FailureClass),
+    /// Labels kept moving under this run: another one is at work.
+    Contended,
+    /// The store failed.
+    Store,
+    /// The run was cancelled.
+    Cancelled,
+}
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NextAction {
+    /// Run the same again; it continues from the labels.
+    Retry,
+    /// Run the same again after this long, or force it.
+    WaitSeconds(u64),
+    /// Something outside has to be put right first; then run the same again.
+    Repair,
+    /// The request itself cannot be served.
+    Refuse,
+}
