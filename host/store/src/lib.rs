@@ -15,6 +15,7 @@ mod rules;
 mod store;
 mod types;
 
+pub mod embedded;
 pub mod labels;
 pub mod limits;
 pub mod memory;

@@ -1,0 +1,98 @@
+//! The tables of a store file, and what every connection to it is told. The schema itself refuses what must never
+//! be (a label on two versions, a secret that loses AWSCURRENT, a changed value), so that a mistake in a statement is
+//! an error and not a lost credential. Nothing here reads or writes a row.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+/// "KeyT" in ASCII: marks the file as ours (bytes 68 to 71 of its header).
+pub(super) const APPLICATION_ID: u32 = 0x4b65_7954;
+/// Rises when the tables change (bytes 60 to 63 of the header); a file of a later version is refused.
+pub(super) const SCHEMA_VERSION: u32 = 1;
+
+/// How long a statement waits for another process's write. A write takes milliseconds, so a store that is locked
+/// for longer has a stuck or stopped owner, and the caller should hear of it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Notes, descriptions, names and labels stay legible: they hold no values, on AWS they are readable by whoever may
+/// describe a secret, and a store whose key is lost or elsewhere can then still be diagnosed with any SQLite tool.
+/// Sealing them would not protect them from being altered either, as labels have to be readable by the schema.
+pub(super) const TABLES: &str = "
+CREATE TABLE store (
+    only_row         INTEGER PRIMARY KEY CHECK (only_row = 1),
+    wrapped_data_key BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE secret (
+    id             INTEGER PRIMARY KEY,
+    name           TEXT NOT NULL UNIQUE,
+    description    TEXT,
+    created_at_ms  INTEGER NOT NULL,
+    changed_at_ms  INTEGER NOT NULL,
+    notes          TEXT NOT NULL DEFAULT '{}',
+    notes_revision INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE version (
+    ordinal       INTEGER PRIMARY KEY,
+    secret_id     INTEGER NOT NULL REFERENCES secret (id),
+    id            TEXT NOT NULL,
+    sealed        BLOB,
+    created_at_ms INTEGER NOT NULL,
+    UNIQUE (secret_id, id)
+) STRICT;
+
+CREATE TABLE label (
+    secret_id  INTEGER NOT NULL,
+    label      TEXT NOT NULL,
+    version_id TEXT NOT NULL,
+    PRIMARY KEY (secret_id, label),
+    FOREIGN KEY (secret_id, version_id) REFERENCES version (secret_id, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER a_value_never_changes
+BEFORE UPDATE OF secret_id, id, sealed ON version WHEN OLD.sealed IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a stored version never changes'); END;
+
+CREATE TRIGGER current_is_never_removed
+BEFORE DELETE ON label WHEN OLD.label = 'AWSCURRENT'
+BEGIN SELECT RAISE(ABORT, 'AWSCURRENT can only be moved'); END;
+
+CREATE TRIGGER current_has_a_value_when_attached
+BEFORE INSERT ON label WHEN NEW.label = 'AWSCURRENT'
+BEGIN SELECT RAISE(ABORT, 'AWSCURRENT needs a value') WHERE NOT EXISTS (
+    SELECT 1 FROM version WHERE secret_id = NEW.secret_id AND id = NEW.version_id AND sealed IS NOT NULL
+); END;
+
+CREATE TRIGGER current_has_a_value_when_moved
+BEFORE UPDATE ON label WHEN OLD.label = 'AWSCURRENT' OR NEW.label = 'AWSCURRENT'
+BEGIN SELECT RAISE(ABORT, 'AWSCURRENT needs a value') WHERE NEW.label <> 'AWSCURRENT' OR NOT EXISTS (
+    SELECT 1 FROM version WHERE secret_id = NEW.secret_id AND id = NEW.version_id AND sealed IS NOT NULL
+); END;
+";
+
+/// A connection that writes: WAL, so that readers never wait, and a commit that is on the disk before it returns.
+pub(super) fn writing(path: &Path) -> SqliteConnectOptions {
+    connecting(path).journal_mode(SqliteJournalMode::Wal)
+}
+
+/// A connection on which every statement that writes is refused.
+pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
+    connecting(path).pragma("query_only", "ON")
+}
+
+fn connecting(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        // macOS: a plain fsync leaves data in the drive's cache there.
+        .pragma("fullfsync", "ON")
+        .pragma("checkpoint_fullfsync", "ON")
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+}
