@@ -7,6 +7,7 @@
 pub mod canary;
 pub mod poll;
 pub mod postgres;
+pub mod prober;
 pub mod proxy;
 pub mod scratch;
 pub mod tls;

@@ -1,0 +1,199 @@
+//! The prober: an application that reads AWSCURRENT and logs in, again and again without pause, while
+//! somebody rotates. It knows Keyturn's store and nothing else of Keyturn: its client, its token
+//! verifier and its key check are those of an application. It never changes a secret.
+//!
+//! A login counts as failed only if the same version was AWSCURRENT before and after it: a login
+//! that was overtaken by a promotion says nothing about either version.
+
+mod api_key;
+mod jwt;
+mod postgres;
+mod tally;
+
+pub use tally::{KindReport, Report};
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use keyturn_store::{SecretName, SecretStore, StoredVersion, Which, labels};
+use secrecy::ExposeSecret as _;
+use tally::Tally;
+use tokio::task::JoinSet;
+
+/// A login that needs no network takes microseconds; back to back it would take a whole core from
+/// the rotation that it watches. Also between failures, which may come as fast.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What kind of application probes a secret, with what it has to know besides the secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Logs in over TCP and asks `SELECT 1`.
+    Postgres,
+    /// Signs with the current secrets, verifies as guide.md §5.3's application does, and presents
+    /// earlier tokens until they expire.
+    Jwt,
+    /// Presents the current key, and earlier ones for `window` after they were current, to a
+    /// verifier such as guide.md §4.3's, whose rotation window is the same.
+    ApiKey { window: Duration },
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Jwt => "jwt",
+            Self::ApiKey { .. } => "api-key",
+        }
+    }
+}
+
+/// A running set of probers, one task per secret. Dropping it stops them.
+pub struct Prober {
+    tasks: JoinSet<()>,
+    tallies: Vec<Arc<Mutex<Tally>>>,
+}
+
+impl Prober {
+    /// Starts probing; must be called inside a tokio runtime.
+    pub fn start(store: &Arc<dyn SecretStore>, targets: Vec<(Kind, SecretName)>) -> Self {
+        let mut tasks = JoinSet::new();
+        let mut tallies = Vec::new();
+        for (kind, name) in targets {
+            let tally = Arc::new(Mutex::new(Tally::new(kind.name(), name.as_str())));
+            tallies.push(Arc::clone(&tally));
+            let mut probe = Probe::new(Arc::clone(store), kind, name);
+            tasks.spawn(async move {
+                loop {
+                    let attempt = probe.attempt().await;
+                    let pause = attempt.is_failure() || !matches!(kind, Kind::Postgres);
+                    lock(&tally).count(attempt);
+                    if pause {
+                        tokio::time::sleep(PAUSE).await;
+                    } else {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            });
+        }
+        Self { tasks, tallies }
+    }
+
+    /// Whether each secret has been logged in with at least once.
+    pub fn is_ready(&self) -> bool {
+        self.tallies.iter().all(|tally| lock(tally).is_ready())
+    }
+
+    /// What has happened so far.
+    pub fn report(&self) -> Report {
+        Report::new(
+            self.tallies
+                .iter()
+                .map(|tally| lock(tally).report())
+                .collect(),
+        )
+    }
+
+    /// Stops, and says what happened.
+    pub async fn stop(mut self) -> Report {
+        self.tasks.shutdown().await;
+        self.report()
+    }
+}
+
+/// How one attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// `version` let us in, and so did this many earlier tokens or keys.
+    Accepted { version: String, earlier: u64 },
+    /// Refused, but another version was AWSCURRENT afterwards.
+    Overtaken,
+    /// Refused although nothing changed, or AWSCURRENT could not be read.
+    Failed { reason: String },
+}
+
+impl Attempt {
+    fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed { .. })
+    }
+}
+
+/// One secret and the application that uses it.
+struct Probe {
+    store: Arc<dyn SecretStore>,
+    name: SecretName,
+    application: Application,
+}
+
+enum Application {
+    Postgres(postgres::Client),
+    Jwt(jwt::Service),
+    ApiKey(api_key::Caller),
+}
+
+impl Probe {
+    fn new(store: Arc<dyn SecretStore>, kind: Kind, name: SecretName) -> Self {
+        let application = match kind {
+            Kind::Postgres => Application::Postgres(postgres::Client::default()),
+            Kind::Jwt => Application::Jwt(jwt::Service::default()),
+            Kind::ApiKey { window } => Application::ApiKey(api_key::Caller::new(window)),
+        };
+        Self {
+            store,
+            name,
+            application,
+        }
+    }
+
+    async fn attempt(&mut self) -> Attempt {
+        let before = match self.current().await {
+            Ok(version) => version,
+            Err(reason) => return Attempt::Failed { reason },
+        };
+        let value = before.value.expose_secret();
+        let result = match &mut self.application {
+            Application::Postgres(client) => client.log_in(value).await.map(|()| 0),
+            Application::Jwt(service) => service.log_in(value),
+            Application::ApiKey(caller) => caller.log_in(value),
+        };
+        let version = before.id.to_string();
+        match result {
+            Ok(earlier) => Attempt::Accepted { version, earlier },
+            Err(reason) => match self.current_id().await {
+                Ok(after) if after != version => Attempt::Overtaken,
+                Ok(_) => Attempt::Failed {
+                    reason: format!("version {version}: {reason}"),
+                },
+                Err(store) => Attempt::Failed {
+                    reason: format!("version {version}: {reason}; then {store}"),
+                },
+            },
+        }
+    }
+
+    async fn current(&self) -> Result<StoredVersion, String> {
+        self.store
+            .get(&self.name, &Which::current())
+            .await
+            .map_err(|error| format!("reading AWSCURRENT of {}: {error}", self.name))
+    }
+
+    async fn current_id(&self) -> Result<String, String> {
+        let description = self
+            .store
+            .describe(&self.name)
+            .await
+            .map_err(|error| format!("describing {}: {error}", self.name))?;
+        description
+            .holder(labels::CURRENT)
+            .map(|version| version.id.to_string())
+            .ok_or_else(|| format!("no version of {} is AWSCURRENT", self.name))
+    }
+}
+
+/// A task that panicked must not take the report with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

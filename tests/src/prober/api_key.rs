@@ -1,0 +1,115 @@
+//! An application that presents internal API keys in guide.md §4.2's shape to a verifier such as
+//! §4.3's: the current hash first, then the previous one within a window after `rotation_timestamp`.
+//! It demands that a key is accepted for as long as the window says after it was last current.
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// How much earlier than `window` after its last use as current a key may be refused: the verifier
+/// counts from `rotation_timestamp`, which has whole seconds and is written before the promotion.
+const WINDOW_SLACK: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize)]
+struct ApiKeySecret {
+    internal_api_key: String,
+    internal_api_key_hash: String,
+    previous_internal_api_key_hash: Option<String>,
+    rotation_timestamp: Option<String>,
+}
+
+/// Presents keys and remembers those that were current.
+pub(super) struct Caller {
+    window: Duration,
+    earlier: Vec<Earlier>,
+}
+
+struct Earlier {
+    key: String,
+    last_current: Instant,
+}
+
+impl Caller {
+    pub(super) fn new(window: Duration) -> Self {
+        Self {
+            window,
+            earlier: Vec::new(),
+        }
+    }
+
+    /// Answers how many earlier keys were accepted besides the current one.
+    pub(super) fn log_in(&mut self, value: &str) -> Result<u64, String> {
+        let read_at = Instant::now();
+        let secret: ApiKeySecret = serde_json::from_str(value)
+            .map_err(|error| format!("not an API-key secret: line {}", error.line()))?;
+        let in_window = secret.in_rotation_window(self.window)?;
+        let accepts = |key: &str| {
+            hash_matches(key, &secret.internal_api_key_hash)
+                || in_window
+                    && secret
+                        .previous_internal_api_key_hash
+                        .as_ref()
+                        .is_some_and(|hash| hash_matches(key, hash))
+        };
+        if !accepts(&secret.internal_api_key) {
+            return Err("the current key is refused".to_owned());
+        }
+        if accepts(&format!("{}-forged", secret.internal_api_key)) {
+            return Err("a forged key is accepted".to_owned());
+        }
+        self.remember(&secret.internal_api_key, read_at);
+        let owed = self.window.saturating_sub(WINDOW_SLACK);
+        self.earlier
+            .retain(|earlier| earlier.last_current.elapsed() < owed);
+        let mut accepted = 0;
+        for earlier in self
+            .earlier
+            .iter()
+            .filter(|earlier| earlier.key != secret.internal_api_key)
+        {
+            if !accepts(&earlier.key) {
+                return Err(format!(
+                    "an earlier key is refused {} ms after it was last current, within the window of {} s",
+                    earlier.last_current.elapsed().as_millis(),
+                    self.window.as_secs()
+                ));
+            }
+            accepted += 1;
+        }
+        Ok(accepted)
+    }
+
+    fn remember(&mut self, key: &str, read_at: Instant) {
+        match self.earlier.iter_mut().find(|earlier| earlier.key == key) {
+            Some(earlier) => earlier.last_current = read_at,
+            None => self.earlier.push(Earlier {
+                key: key.to_owned(),
+                last_current: read_at,
+            }),
+        }
+    }
+}
+
+impl ApiKeySecret {
+    fn in_rotation_window(&self, window: Duration) -> Result<bool, String> {
+        let Some(start) = &self.rotation_timestamp else {
+            return Ok(false);
+        };
+        let start = OffsetDateTime::parse(start, &Rfc3339)
+            .map_err(|_| format!("rotation_timestamp {start:?} is not an RFC 3339 time"))?;
+        Ok(OffsetDateTime::now_utc() < start + window)
+    }
+}
+
+/// guide.md §4.3 compares bare hex, §4.2 shows `sha256:` before it: both are read.
+fn hash_matches(key: &str, hash: &str) -> bool {
+    let hash = hash.strip_prefix("sha256:").unwrap_or(hash);
+    let hex: String = Sha256::digest(key.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    hex == hash
+}
