@@ -1,0 +1,50 @@
+//! A loaded plugin: verified, compiled, described, and not yet allowed anything.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::capability::Capability;
+use crate::error::GrantError;
+use crate::grant::Grant;
+use crate::granted::GrantedPlugin;
+use crate::manifest::Manifest;
+use crate::outcome::Descriptor;
+
+/// A plugin that passed every check of [`Runtime::load`](crate::Runtime::load). Cheap to clone.
+#[derive(Clone)]
+pub struct Plugin {
+    pub(crate) inner: Arc<PluginInner>,
+}
+
+pub(crate) struct PluginInner {
+    pub(crate) manifest: Manifest,
+    pub(crate) descriptor: Descriptor,
+    pub(crate) sha256: String,
+    pub(crate) imports: BTreeSet<Capability>,
+}
+
+impl Plugin {
+    pub fn manifest(&self) -> &Manifest {
+        &self.inner.manifest
+    }
+
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.inner.descriptor
+    }
+
+    /// Of the component's bytes, lower-case hex.
+    pub fn sha256(&self) -> &str {
+        &self.inner.sha256
+    }
+
+    /// What the component really imports, which may be less than its manifest declares.
+    pub fn imports(&self) -> &BTreeSet<Capability> {
+        &self.inner.imports
+    }
+
+    /// Checks the operator's grant against the manifest, the imports, the settings schema and the
+    /// ceilings, and reads the CA files.
+    pub fn grant(&self, grant: Grant) -> Result<GrantedPlugin, GrantError> {
+        GrantedPlugin::new(self.clone(), grant)
+    }
+}
