@@ -1,0 +1,204 @@
+//! A secret's JSON object as a list of raw members. A plugin reads and changes the members that it
+//! owns; the text of every other member (spelling of numbers, escapes in keys and values, order)
+//! survives byte for byte, which a detour through numbers and maps cannot promise. White space
+//! between members is not kept. Nothing here ever puts a value into an error or into `Debug`.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+use crate::secret::SecretText;
+
+/// The members of a JSON object, in order, with their raw text.
+#[derive(Clone, Default)]
+pub struct Members(Vec<Entry>);
+
+#[derive(Clone)]
+struct Entry {
+    /// The key as JSON decodes it; the raw text where it decodes to no Unicode string.
+    name: String,
+    /// The key's text, quotes included.
+    key: Box<RawValue>,
+    value: Box<RawValue>,
+}
+
+impl Members {
+    /// No members.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads the text of a JSON object.
+    ///
+    /// # Errors
+    /// `invalid-secret` if the text is no JSON object or has a member twice (readers differ in
+    /// which of the two they believe).
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let members = deserializer
+            .deserialize_map(MembersVisitor)
+            .and_then(|members| deserializer.end().map(|()| members))
+            // serde_json's own words may quote the value.
+            .map_err(|error| {
+                Error::invalid_secret(format!(
+                    "the secret's value is no JSON object (line {}, column {}); store one",
+                    error.line(),
+                    error.column()
+                ))
+            })?;
+        members.refuse_duplicates()?;
+        Ok(members)
+    }
+
+    /// Is there a member of that name?
+    pub fn contains(&self, name: &str) -> bool {
+        self.raw(name).is_some()
+    }
+
+    /// The names in order, decoded.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// The raw text of a member's value.
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|entry| entry.name == name)
+            .map(|entry| entry.value.get())
+    }
+
+    /// A member as a type; absent and `null` are `None`.
+    ///
+    /// # Errors
+    /// `invalid-secret` if the member has another type.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        self.raw(name).map_or(Ok(None), |raw| {
+            serde_json::from_str(raw).map_err(|_| {
+                Error::invalid_secret(format!(
+                    "the member `{name}` of the secret is not of the expected type; correct it"
+                ))
+            })
+        })
+    }
+
+    /// A member that must be there.
+    ///
+    /// # Errors
+    /// `invalid-secret` if it is absent, `null` or of another type.
+    pub fn require<T: DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
+        self.get(name)?.ok_or_else(|| {
+            Error::invalid_secret(format!(
+                "the member `{name}` of the secret is missing; add it"
+            ))
+        })
+    }
+
+    /// A text that may not be shown; absent and `null` are `None`.
+    ///
+    /// # Errors
+    /// `invalid-secret` if it is no string.
+    pub fn get_secret(&self, name: &str) -> Result<Option<SecretText>, Error> {
+        Ok(self.get::<String>(name)?.map(SecretText::from))
+    }
+
+    /// Sets a member: in place if it is there, else at the end.
+    ///
+    /// # Errors
+    /// `internal` if the value has no JSON form.
+    pub fn set<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
+        let value = to_raw(value)?;
+        match self.0.iter_mut().find(|entry| entry.name == name) {
+            Some(entry) => entry.value = value,
+            None => self.0.push(Entry {
+                name: name.to_owned(),
+                key: to_raw(name)?,
+                value,
+            }),
+        }
+        Ok(())
+    }
+
+    /// Copies a member of another object with its raw text; removes it here if it is absent there.
+    pub fn copy_from(&mut self, other: &Self, name: &str) {
+        let Some(theirs) = other.0.iter().find(|entry| entry.name == name) else {
+            self.remove(name);
+            return;
+        };
+        match self.0.iter_mut().find(|entry| entry.name == name) {
+            Some(ours) => ours.value = theirs.value.clone(),
+            None => self.0.push(theirs.clone()),
+        }
+    }
+
+    /// Removes a member; says whether it was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|entry| entry.name != name);
+        self.0.len() != before
+    }
+
+    /// The object's text, without white space between members.
+    pub fn to_secret(&self) -> SecretText {
+        let mut text = String::from("{");
+        for (index, entry) in self.0.iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            text.push_str(entry.key.get());
+            text.push(':');
+            text.push_str(entry.value.get());
+        }
+        text.push('}');
+        SecretText::from(text)
+    }
+
+    fn refuse_duplicates(&self) -> Result<(), Error> {
+        let mut names: Vec<&str> = self.names().collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            None => Ok(()),
+            Some(pair) => Err(Error::invalid_secret(format!(
+                "the secret's value has the member `{}` twice; keep one",
+                pair[0].escape_debug()
+            ))),
+        }
+    }
+}
+
+impl fmt::Debug for Members {
+    /// Names only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Members")?;
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((key, value)) = map.next_entry::<Box<RawValue>, Box<RawValue>>()? {
+            // A key with half a surrogate pair has no Unicode form: it keeps its text as its name,
+            // which begins with a quote and so equals no name that a plugin asks for.
+            let name = serde_json::from_str(key.get()).unwrap_or_else(|_| key.get().to_owned());
+            entries.push(Entry { name, key, value });
+        }
+        Ok(Members(entries))
+    }
+}
+
+fn to_raw<T: Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, Error> {
+    serde_json::value::to_raw_value(value)
+        .map_err(|_| Error::internal("a member's new value has no JSON form"))
+}
