@@ -10,11 +10,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod clock;
+#[cfg(test)]
+mod contract_tests;
 mod error;
 mod rules;
 mod store;
 mod types;
 
+#[cfg(any(test, feature = "contract-suite"))]
+pub mod contract;
 pub mod embedded;
 pub mod labels;
 pub mod limits;

@@ -10,7 +10,6 @@ mod rows;
 mod schema;
 mod seal;
 
-
 use std::path::{self, Path};
 use std::sync::Arc;
 
