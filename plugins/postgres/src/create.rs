@@ -1,0 +1,84 @@
+//! `create`: the next value. It reaches no server; every member that this plugin does not own
+//! keeps its text.
+
+use crate::secret::{Login, PASSWORD, PREVIOUS_PASSWORD, PREVIOUS_USERNAME, USERNAME, members};
+use crate::settings::{PreviousMembers, Settings};
+use keyturn_sdk::password::Constraints;
+use keyturn_sdk::{Context, CreateRequest, Created, Error, Members, Purpose, password};
+
+/// What PostgreSQL can bear: every printable character. Clients before version 14 cut a password
+/// typed at a prompt at 99 bytes.
+const PASSWORD_LENGTH_MIN: u32 = 8;
+const PASSWORD_LENGTH_MAX: u32 = 99;
+
+pub(crate) fn create(
+    ctx: &Context,
+    request: &CreateRequest,
+    alternating: bool,
+) -> Result<Created, Error> {
+    let current = Login::read(&ctx.current, "AWSCURRENT")?;
+    let mut next = match request.purpose {
+        Purpose::Replace => replaced(ctx, &current, alternating)?,
+        Purpose::Restore => restored(request, &current, alternating)?,
+        _ => {
+            return Err(Error::unsupported(
+                "a database password can be replaced or restored; the other purposes are for values without a target",
+            ));
+        }
+    };
+    if alternating && request.overlap_seconds > 0 && keeps_previous(ctx, &current)? {
+        next.set(PREVIOUS_USERNAME, &current.user)?;
+        next.set(PREVIOUS_PASSWORD, current.password.expose())?;
+    } else {
+        // Single: the old password opens nothing. Overlap 0: it is about to open nothing.
+        next.remove(PREVIOUS_USERNAME);
+        next.remove(PREVIOUS_PASSWORD);
+    }
+    Ok(Created::Value(next.to_secret()))
+}
+
+fn replaced(ctx: &Context, current: &Login, alternating: bool) -> Result<Members, Error> {
+    let password = password::generate(&Constraints {
+        length_min: PASSWORD_LENGTH_MIN,
+        length_max: PASSWORD_LENGTH_MAX,
+        exclude: String::new(),
+    })?;
+    let mut next = members(&ctx.current, "AWSCURRENT")?;
+    if alternating {
+        next.set(USERNAME, &current.partner()?)?;
+    }
+    next.set(PASSWORD, password.expose())?;
+    Ok(next)
+}
+
+/// The earlier value as it was. With alternating users it must be the other user's: AWSCURRENT's
+/// own user cannot take its old password back without taking the current one away.
+fn restored(request: &CreateRequest, current: &Login, alternating: bool) -> Result<Members, Error> {
+    let version = request.version_to_restore()?;
+    let earlier = Login::read(version, "the version to restore")?;
+    if earlier.user == current.user && earlier.password.expose() == current.password.expose() {
+        return Err(
+            Error::conflict("AWSCURRENT holds this user and password already").retryable(false),
+        );
+    }
+    if alternating && earlier.user == current.user {
+        return Err(Error::unsupported(
+            "this version holds an older password of the user that AWSCURRENT names: restoring it would cut off \
+             AWSCURRENT; restore a version of the other user, or rotate anew",
+        ));
+    }
+    if !earlier.is_of_the_family_of(current) {
+        return Err(Error::invalid_secret(
+            "this version belongs to other users than AWSCURRENT; store it by hand if that is meant",
+        ));
+    }
+    members(version, "the version to restore")
+}
+
+fn keeps_previous(ctx: &Context, current: &Login) -> Result<bool, Error> {
+    Ok(match ctx.settings::<Settings>()?.previous_members {
+        PreviousMembers::Always => true,
+        PreviousMembers::Never => false,
+        PreviousMembers::Auto => current.has_previous || !current.has_engine,
+    })
+}

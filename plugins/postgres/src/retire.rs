@@ -1,0 +1,135 @@
+//! `retire`: kills a value that AWSCURRENT does not hold, and proves it dead. It removes the
+//! password of the *other* user and never touches the role that AWSCURRENT names; where both are
+//! the same role, the old password died when the new one was set, and only the proof is left.
+
+use crate::access;
+use crate::change::{in_transaction, statement};
+use crate::door::{Door, Knock, Link};
+use crate::probe;
+use crate::secret::Login;
+use crate::server::{RoleFacts, Server};
+use crate::sessions;
+use crate::set::explain_right;
+use crate::sql::{ident, remove_password};
+use keyturn_sdk::{
+    Applied, Context, Error, Finding, Level, Liveness, Outcome, RetireRequest, Status,
+};
+
+pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, Error> {
+    let current = Login::read(&ctx.current, "AWSCURRENT")?;
+    let old = Login::read(&request.subject, "the value to retire")?;
+    if old.user == current.user && old.password.expose() == current.password.expose() {
+        return Err(Error::conflict(
+            "AWSCURRENT holds this very user and password; nothing changed; rotate first",
+        )
+        .retryable(false));
+    }
+    if !old.is_of_the_family_of(&current) {
+        return Err(Error::invalid_secret(format!(
+            "{} is neither AWSCURRENT's user nor its partner; nothing changed",
+            ident(&old.user)
+        )));
+    }
+    // If AWSCURRENT were dead, the value to retire could be the last one that works.
+    let key = access::current_only(ctx, &Door::primary()?)?;
+    let door = Door::writable()?;
+    let mut work = Work {
+        ctx,
+        door,
+        old,
+        applied: Applied::No,
+        findings: Vec::new(),
+    };
+    let mut link = access::administrator(ctx, &work.door, Some(key))?;
+    if work.old.user != current.user {
+        work.remove_password(&mut link)?;
+    }
+    if let Some(age_ms) = request.end_sessions_older_than_ms {
+        work.end_sessions(&mut link, age_ms)?;
+    }
+    link.close();
+    work.prove_dead()
+}
+
+struct Work<'a> {
+    ctx: &'a Context,
+    door: Door,
+    old: Login,
+    applied: Applied,
+    findings: Vec<Finding>,
+}
+
+impl Work<'_> {
+    fn remove_password(&mut self, link: &mut Link) -> Result<(), Error> {
+        let refused = matches!(self.door.knock(&self.old)?, Knock::WrongPassword(_));
+        Server::ask(link)?.must_be_writable(self.door.endpoint)?;
+        let role = self.old.user.clone();
+        match RoleFacts::read(link, &role)? {
+            None => {
+                self.note(
+                    "role-absent",
+                    format!("role {} does not exist", ident(&role)),
+                );
+                return Ok(());
+            }
+            // A refusal proves the password gone only if nothing else would be refused likewise:
+            // once VALID UNTIL is extended, an expired password opens again.
+            Some(facts) if refused && facts.can_login && !facts.expired => return Ok(()),
+            Some(_) => {}
+        }
+        let doing = "removing the old user's password";
+        let sql = remove_password(&role);
+        in_transaction(link, doing, |link| {
+            statement(link, doing, &sql).map_err(|e| explain_right(e, &role))
+        })?;
+        self.applied = Applied::Yes;
+        Ok(())
+    }
+
+    fn end_sessions(&mut self, link: &mut Link, age_ms: u64) -> Result<(), Error> {
+        let applied = self.applied;
+        let ended =
+            sessions::end(link, &self.old.user, age_ms).map_err(|error| match error.applied {
+                Applied::No => error.applied(applied),
+                Applied::Yes | Applied::Unknown => error,
+            })?;
+        if ended > 0 {
+            self.applied = Applied::Yes;
+        }
+        self.note(
+            "sessions-ended",
+            format!("{ended} session(s) of {} ended", ident(&self.old.user)),
+        );
+        Ok(())
+    }
+
+    fn prove_dead(self) -> Result<Outcome, Error> {
+        let liveness = probe::liveness(self.ctx, &self.door, &self.old)
+            .map_err(|error| error.applied(self.applied))?;
+        if liveness != Liveness::Dead {
+            return Err(Error::unprotected(format!(
+                "the old password of {} is not proven dead (it is {liveness:?} at endpoint `{}`); \
+                 look at pg_hba.conf and at who else sets this role's password",
+                ident(&self.old.user),
+                self.door
+            ))
+            .applied(self.applied));
+        }
+        let status = match self.applied {
+            Applied::Yes => Status::Done,
+            Applied::No | Applied::Unknown => Status::Unchanged,
+        };
+        let mut outcome = Outcome::new(status).member(self.door.report(self.applied, liveness));
+        outcome.findings = self.findings;
+        Ok(outcome)
+    }
+
+    fn note(&mut self, id: &str, summary: String) {
+        self.findings.push(Finding {
+            id: id.into(),
+            level: Level::Note,
+            summary,
+            fix: None,
+        });
+    }
+}

@@ -1,0 +1,148 @@
+//! `test`: what has to be true before AWSCURRENT moves to the candidate. On every member a fresh
+//! login, a query, and a wrong password that is refused; and for alternating users the drift gate.
+//! It changes nothing.
+
+use crate::access;
+use crate::door::{Door, Knock, Link};
+use crate::drift::Drift;
+use crate::secret::{Login, in_order};
+use crate::server::{self, Server};
+use crate::sql::ident;
+use keyturn_sdk::{
+    Applied, Context, Error, Finding, Level, Liveness, Outcome, SecretText, Status, Version, random,
+};
+
+/// How soon a lagging replica is asked again.
+const LAG_POLL_MS: u64 = 500;
+
+pub(crate) fn test(
+    ctx: &Context,
+    candidate: &Version,
+    alternating: bool,
+) -> Result<Outcome, Error> {
+    let current = Login::read(&ctx.current, "AWSCURRENT")?;
+    let wanted = Login::read(candidate, "the candidate")?;
+    let mut outcome = Outcome::done().opened_with(&candidate.id);
+
+    let mut doors = vec![Door::primary()?];
+    doors.extend(Door::readers()?);
+    for door in &doors {
+        let Some((mut link, server)) = visit(ctx, door, &wanted)? else {
+            outcome.status = Status::Pending(LAG_POLL_MS);
+            outcome
+                .members
+                .push(door.report(Applied::No, Liveness::Dead));
+            continue;
+        };
+        if alternating && door.endpoint == Door::PRIMARY && wanted.user != current.user {
+            outcome
+                .findings
+                .extend(drift_gate(&mut link, &current, &wanted, &server)?);
+        }
+        link.close();
+        refuse_a_wrong_password(door, &wanted)?;
+        outcome
+            .members
+            .push(door.report(Applied::No, Liveness::Live));
+    }
+    Ok(outcome)
+}
+
+/// `None`: the member is a standby that has not heard of the new password yet.
+fn visit(ctx: &Context, door: &Door, wanted: &Login) -> Result<Option<(Link, Server)>, Error> {
+    match door.knock(wanted)? {
+        Knock::Opened(mut link) => {
+            let server = Server::ask(&mut link)?;
+            Ok(Some((link, server)))
+        }
+        Knock::Barred { error, .. } => Err(error),
+        Knock::WrongPassword(error) => {
+            let Some(mut link) = access::open_with(ctx, door, |_| true)?.map(|key| key.link) else {
+                return Err(error);
+            };
+            let standby = Server::ask(&mut link)?.in_recovery;
+            link.close();
+            if standby { Ok(None) } else { Err(error) }
+        }
+    }
+}
+
+/// The negative control, without which `trust` in pg_hba.conf makes every test pass.
+fn refuse_a_wrong_password(door: &Door, wanted: &Login) -> Result<(), Error> {
+    match door.knock(&wanted.with_password(wrong_password()))? {
+        Knock::WrongPassword(_) => Ok(()),
+        Knock::Opened(_) => Err(Error::unprotected(format!(
+            "{} at endpoint `{door}` was let in with a wrong password; correct pg_hba.conf \
+             (scram-sha-256 instead of trust, peer, ident or cert) before rotating",
+            ident(&wanted.user)
+        ))),
+        Knock::Barred { error, .. } => {
+            Err(error.context("a wrong password was refused, but not as a wrong password (28P01)"))
+        }
+    }
+}
+
+fn wrong_password() -> SecretText {
+    let digits = random::bytes(16)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect::<String>();
+    SecretText::new(digits)
+}
+
+fn drift_gate(
+    link: &mut Link,
+    current: &Login,
+    wanted: &Login,
+    server: &Server,
+) -> Result<Option<Finding>, Error> {
+    let users = in_order(&current.user, &wanted.user);
+    let summary = match server::drift(link, users, server.version)? {
+        None => {
+            return Err(Error::drift(format!(
+                "one of the two users {} and {} does not exist (any more); AWSCURRENT stays",
+                ident(users[0]),
+                ident(users[1])
+            )));
+        }
+        Some(Drift::Apart { differences, fix }) => return Err(apart(users, &differences, &fix)),
+        Some(Drift::SharedOwner(owner)) if owner != server.current_user => {
+            return Err(Error::drift(format!(
+                "{} should act as {} and acts as {}; AWSCURRENT stays; is a pooler reusing \
+                 sessions that were opened before ALTER ROLE … SET role?",
+                ident(&wanted.user),
+                ident(&owner),
+                ident(&server.current_user)
+            )));
+        }
+        Some(Drift::SharedOwner(owner)) => format!("both users act as {}", ident(&owner)),
+        Some(Drift::Twins) => "both users own nothing and have equal rights".to_owned(),
+    };
+    Ok(Some(Finding {
+        id: "no-drift".into(),
+        level: Level::Ok,
+        summary,
+        fix: None,
+    }))
+}
+
+/// The refusal, with the repair. Shared with `check`.
+pub(crate) fn apart(users: [&str; 2], differences: &[String], fix: &str) -> Error {
+    const NAMED_MAX: usize = 5;
+    let mut named = differences
+        .iter()
+        .take(NAMED_MAX)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
+    if differences.len() > NAMED_MAX {
+        named += &format!("; and {} more differences", differences.len() - NAMED_MAX);
+    }
+    Error::drift(format!(
+        "the application would not see the same database as {} and as {}: {named}. AWSCURRENT \
+         stays; as an administrator run in this database: {fix}",
+        ident(users[0]),
+        ident(users[1])
+    ))
+    .detail("fix", fix)
+}
