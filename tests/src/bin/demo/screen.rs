@@ -1,0 +1,34 @@
+//! What the demo prints: plain lines of at most about 95 columns, events with the time since the
+//! start in front. It formats; it knows nothing of rotations.
+
+use std::io::Write as _;
+use std::time::Instant;
+
+pub(crate) struct Screen {
+    started: Instant,
+}
+
+impl Screen {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+
+    pub(crate) fn line(&self, text: &str) {
+        let mut stdout = std::io::stdout().lock();
+        // Whoever closed our output does not want to read it; the exit status still counts.
+        let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    }
+
+    /// `  1.2 s  what        text`
+    pub(crate) fn event(&self, what: &str, text: &str) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.line(&format!("{seconds:6.1} s  {what:<10} {text}"));
+    }
+
+    /// A line that belongs to the event above.
+    pub(crate) fn detail(&self, what: &str, text: &str) {
+        self.line(&format!("{:10}{what:<10} {text}", ""));
+    }
+}

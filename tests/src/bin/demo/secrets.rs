@@ -1,0 +1,204 @@
+//! The demo's secrets: their first values in the shapes of the applications that read them, and the
+//! operator's configuration. Graces are seconds here, because a rotation inside the grace of the
+//! one before is refused and three in a row should not take days; the demo says so.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use harness::prober::Kind;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::Failure;
+use crate::database::{ADMIN, APPLICATION, DATABASE, Database};
+use crate::keyturn::Keyturn;
+use crate::screen::Screen;
+
+const DATABASE_SECRET: &str = "festival-demo/database";
+const ADMIN_SECRET: &str = "festival-demo/database-admin";
+const JWT_SECRET: &str = "festival-demo/jwt";
+const API_KEYS_SECRET: &str = "festival-demo/api-keys";
+
+const DATABASE_GRACE_SECONDS: u64 = 2;
+const API_KEY_GRACE_SECONDS: u64 = 3;
+
+/// A secret that is rotated and probed.
+pub(crate) struct Secret {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// What the demo's configuration sets for it, in words.
+    settings: String,
+}
+
+/// Creates the secrets through the CLI and writes keyturn.toml.
+pub(crate) fn create(
+    keyturn: &Keyturn,
+    folder: &Path,
+    database: Option<&Database>,
+) -> Result<Vec<Secret>, Failure> {
+    let mut secrets = Vec::new();
+    let mut configuration = format!(
+        "[store]\nkind = \"embedded\"\npath = {:?}\nmaster_key_file = {:?}\n",
+        keyturn.store, keyturn.master_key_file
+    );
+    if let Some(database) = database {
+        let ca = folder.join("ca.pem");
+        fs::write(&ca, &database.ca_pem).map_err(|error| format!("writing the CA: {error}"))?;
+        configuration += &database_configuration(database.cluster.port(), &ca);
+        secrets.push(Secret {
+            name: DATABASE_SECRET,
+            kind: Kind::Postgres,
+            settings: format!("grace {DATABASE_GRACE_SECONDS} s: the previous user's password keeps working that long"),
+        });
+    }
+    configuration += &token_configuration();
+    secrets.push(Secret {
+        name: JWT_SECRET,
+        kind: Kind::Jwt,
+        settings: "access tokens live 1 s, refresh tokens 2 s (the grace follows them), lead 1 s"
+            .to_owned(),
+    });
+    secrets.push(Secret {
+        name: API_KEYS_SECRET,
+        kind: Kind::ApiKey {
+            window: Duration::from_secs(API_KEY_GRACE_SECONDS),
+        },
+        settings: format!(
+            "grace {API_KEY_GRACE_SECONDS} s: the previous key is accepted that long"
+        ),
+    });
+    fs::write(keyturn.configuration(), configuration)
+        .map_err(|error| format!("writing keyturn.toml: {error}"))?;
+    if let Some(database) = database {
+        create_one(keyturn, folder, ADMIN_SECRET, &admin_value(database))?;
+        create_one(
+            keyturn,
+            folder,
+            DATABASE_SECRET,
+            &application_value(database),
+        )?;
+    }
+    create_one(keyturn, folder, JWT_SECRET, &jwt_value()?)?;
+    create_one(keyturn, folder, API_KEYS_SECRET, &api_keys_value()?)?;
+    Ok(secrets)
+}
+
+/// Why this run is so quick.
+pub(crate) fn explain_settings(screen: &Screen, secrets: &[Secret]) {
+    screen.line("\nSet so that three rotations in a row take seconds; a production system has hours or days here:");
+    for secret in secrets {
+        screen.line(&format!("  {:<23} {}", secret.name, secret.settings));
+    }
+}
+
+/// URL-safe base64 of this many random bytes.
+pub(crate) fn random_text(bytes: usize) -> Result<String, Failure> {
+    let mut buffer = vec![0; bytes];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut buffer))
+        .map_err(|error| format!("reading /dev/urandom: {error}"))?;
+    Ok(URL_SAFE_NO_PAD.encode(buffer))
+}
+
+/// Values reach the CLI through files that only we can read, never through arguments.
+fn create_one(keyturn: &Keyturn, folder: &Path, name: &str, value: &Value) -> Result<(), Failure> {
+    let file = folder.join("value.json");
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&file)
+        .and_then(|mut file| file.write_all(value.to_string().as_bytes()))
+        .map_err(|error| format!("writing the value of {name}: {error}"))?;
+    let created = keyturn.create_secret(name, &file);
+    fs::remove_file(&file).map_err(|error| format!("removing the value's file: {error}"))?;
+    created.map_err(|error| format!("creating {name}: {error}"))
+}
+
+fn database_configuration(port: u16, ca: &Path) -> String {
+    let endpoint =
+        format!("hosts = [\"127.0.0.1\"]\nports = [{port}]\ntls = \"verify-full\"\nca = {ca:?}\n");
+    format!(
+        "
+[secret.\"{DATABASE_SECRET}\"]
+plugin = \"postgres\"
+strategy = \"alternating\"
+grace_seconds = {DATABASE_GRACE_SECONDS}
+grant.companion.admin = [\"{ADMIN_SECRET}\"]
+[secret.\"{DATABASE_SECRET}\".grant.endpoint.primary]
+{endpoint}[secret.\"{DATABASE_SECRET}\".grant.endpoint.admin]
+{endpoint}"
+    )
+}
+
+fn token_configuration() -> String {
+    format!(
+        "
+[secret.\"{JWT_SECRET}\"]
+plugin = \"jwt\"
+grace_seconds = 2
+lead_seconds = 1
+
+[secret.\"{API_KEYS_SECRET}\"]
+plugin = \"api-key\"
+grace_seconds = {API_KEY_GRACE_SECONDS}
+"
+    )
+}
+
+fn application_value(database: &Database) -> Value {
+    json!({
+        "engine": "postgres",
+        "host": database.cluster.host(),
+        "port": database.cluster.port(),
+        "username": APPLICATION,
+        "password": database.application_password,
+        "dbname": DATABASE,
+        "masterarn": ADMIN_SECRET,
+    })
+}
+
+fn admin_value(database: &Database) -> Value {
+    json!({
+        "engine": "postgres",
+        "host": database.cluster.host(),
+        "port": database.cluster.port(),
+        "username": ADMIN,
+        "password": database.admin_password,
+        "dbname": DATABASE,
+    })
+}
+
+fn jwt_value() -> Result<Value, Failure> {
+    Ok(json!({
+        "secret": random_text(64)?,
+        "refresh_secret": random_text(64)?,
+        "algorithm": "HS256",
+        "access_token_expiry": "1s",
+        "refresh_token_expiry": "2s",
+    }))
+}
+
+fn api_keys_value() -> Result<Value, Failure> {
+    let key = format!("festival_sk_live_{}", random_text(32)?);
+    let hash: String = Sha256::digest(key.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let now = OffsetDateTime::now_utc();
+    let written = |time: OffsetDateTime| time.format(&Rfc3339).map_err(|error| error.to_string());
+    Ok(json!({
+        "internal_api_key": key,
+        "internal_api_key_hash": hash,
+        "key_version": 1,
+        "created_at": written(now)?,
+        "expires_at": written(now + time::Duration::days(180))?,
+    }))
+}
