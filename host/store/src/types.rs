@@ -2,6 +2,7 @@
 //! them again. Values are `SecretString`s: nothing here prints, compares or serialises one.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use secrecy::SecretString;
@@ -23,14 +24,11 @@ impl SecretName {
     pub fn new(name: impl Into<String>) -> Result<Self, StoreError> {
         let name = name.into();
         let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c);
-        if name.is_empty() || name.len() > limits::NAME_BYTES_MAX || !name.chars().all(allowed) {
+        if let Some(wrong) = wrong_text(&name, 1..=limits::NAME_BYTES_MAX, allowed) {
             return Err(StoreError::new(
                 ErrorKind::InvalidParameter,
-                format!("{:?} is not a secret name", abridged(&name)),
-                format!(
-                    "use 1 to {} of the characters A-Z a-z 0-9 / _ + = . @ -",
-                    limits::NAME_BYTES_MAX
-                ),
+                format!("this is not the name of a secret: {wrong}"),
+                "use 1 to 512 of the characters A-Z a-z 0-9 / _ + = . @ -",
             ));
         }
         Ok(Self(name))
@@ -58,15 +56,11 @@ impl VersionId {
         let id = id.into();
         let lengths = limits::VERSION_ID_BYTES_MIN..=limits::VERSION_ID_BYTES_MAX;
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        if !lengths.contains(&id.len()) || !id.chars().all(allowed) {
+        if let Some(wrong) = wrong_text(&id, lengths, allowed) {
             return Err(StoreError::new(
                 ErrorKind::InvalidParameter,
-                format!("{:?} is not a version id", abridged(&id)),
-                format!(
-                    "use {} to {} of the characters A-Z a-z 0-9 -, such as a UUID",
-                    lengths.start(),
-                    lengths.end()
-                ),
+                format!("this is not a version id: {wrong}"),
+                "use 32 to 64 of the characters A-Z a-z 0-9 -, such as a UUID",
             ));
         }
         Ok(Self(id))
@@ -179,13 +173,17 @@ pub struct Notes {
     pub revision: u64,
 }
 
-/// Enough of a refused argument to recognise it; a value pasted into the wrong place is not repeated in full.
-fn abridged(text: &str) -> String {
-    const CHARS_SHOWN: usize = 12;
-    match text.char_indices().nth(CHARS_SHOWN) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+/// What is wrong with a text. It is not repeated: it could be a value that was pasted into the wrong place.
+fn wrong_text(
+    text: &str,
+    bytes: RangeInclusive<usize>,
+    allowed: impl Fn(char) -> bool,
+) -> Option<String> {
+    if !bytes.contains(&text.len()) {
+        return Some(format!("it has {} bytes", text.len()));
     }
+    let (at, wrong) = text.char_indices().find(|(_, c)| !allowed(*c))?;
+    Some(format!("it has {wrong:?} at byte {at}"))
 }
 
 macro_rules! text_newtype {
@@ -222,3 +220,66 @@ macro_rules! text_newtype {
 
 text_newtype!(SecretName);
 text_newtype!(VersionId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_awss_characters_and_length() {
+        for good in [
+            "a",
+            "festival-prod/database",
+            "A_z0/+=.@-",
+            &"n".repeat(512),
+        ] {
+            assert_eq!(SecretName::new(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            " ",
+            "a b",
+            "a#b",
+            "a:b",
+            "\u{e4}",
+            "a\n",
+            "a!",
+            &"n".repeat(513),
+        ] {
+            let error = SecretName::new(bad).unwrap_err();
+            assert_eq!(error.code(), "InvalidParameterException", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ids_have_32_to_64_letters_digits_and_hyphens() {
+        let keyturns_own = format!("keyturn-{}", "0123abcd-0123-0123-0123-0123456789ab");
+        for good in [
+            &"a".repeat(32),
+            &"Z9-".repeat(21),
+            &"0".repeat(64),
+            &keyturns_own,
+        ] {
+            assert_eq!(VersionId::new(good.clone()).unwrap().as_str(), good);
+        }
+        let long = "a".repeat(31);
+        for bad in [
+            "",
+            &long,
+            &"a".repeat(65),
+            &format!("{long}_"),
+            &format!("{long}\u{e4}"),
+        ] {
+            let error = VersionId::new(bad).unwrap_err();
+            assert_eq!(error.code(), "InvalidParameterException", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_and_ids_are_checked_when_they_are_read_back() {
+        assert!(serde_json::from_str::<SecretName>("\"a b\"").is_err());
+        assert!(serde_json::from_str::<VersionId>("\"short\"").is_err());
+        let name: SecretName = serde_json::from_str("\"a/b\"").unwrap();
+        assert_eq!(serde_json::to_string(&name).unwrap(), "\"a/b\"");
+    }
+}

@@ -6,6 +6,8 @@ mod errors;
 mod failpoint;
 mod file;
 mod master_key;
+#[cfg(test)]
+mod open_tests;
 mod rows;
 mod schema;
 mod seal;
