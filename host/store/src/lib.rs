@@ -13,6 +13,8 @@ mod clock;
 #[cfg(test)]
 mod contract_tests;
 mod error;
+#[cfg(test)]
+mod model_tests;
 mod rules;
 mod store;
 mod types;

@@ -2,6 +2,8 @@
 //! one transaction that is on the disk before its method returns, and several processes may have the file open at
 //! once. This module joins the rules to the statements; it holds no rule and no SQL of its own.
 
+#[cfg(test)]
+mod crash_tests;
 mod errors;
 mod failpoint;
 mod file;
