@@ -5,9 +5,11 @@
 
 mod binaries;
 mod login;
+mod options;
 
 pub use binaries::{Binaries, HOW_TO_GET_ONE};
 pub use login::{LoginFailure, login};
+pub use options::ClusterOptions;
 
 use std::fs;
 use std::io::{self, Write};
@@ -38,77 +40,6 @@ pub enum PostgresError {
     },
 }
 
-/// What a cluster is started with. The default: scram-sha-256 over TCP, no TLS, no fsync, quiet log.
-#[derive(Debug, Clone, Default)]
-pub struct ClusterOptions {
-    conf: Vec<String>,
-    hba: Vec<String>,
-    tls: Option<(String, String)>,
-    durable: bool,
-}
-
-impl ClusterOptions {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A line for postgresql.conf; a later line wins over an earlier one and over the harness's own.
-    pub fn conf(mut self, line: impl Into<String>) -> Self {
-        self.conf.push(line.into());
-        self
-    }
-
-    /// A line for pg_hba.conf that stands before the harness's own (the first match wins there).
-    pub fn hba(mut self, line: impl Into<String>) -> Self {
-        self.hba.push(line.into());
-        self
-    }
-
-    /// Offers TLS with this certificate chain and key (both PEM).
-    pub fn tls(mut self, certificate_pem: impl Into<String>, key_pem: impl Into<String>) -> Self {
-        self.tls = Some((certificate_pem.into(), key_pem.into()));
-        self
-    }
-
-    /// Writes every statement, connection and disconnection into the server's log: what a canary
-    /// scan reads.
-    pub fn log_everything(self) -> Self {
-        self.conf("log_statement = 'all'")
-            .conf("log_connections = on")
-            .conf("log_disconnections = on")
-            .conf("log_min_messages = 'debug1'")
-            .conf("log_min_error_statement = 'debug1'")
-    }
-
-    /// Leaves fsync on: for tests that crash the server.
-    pub fn durable(mut self) -> Self {
-        self.durable = true;
-        self
-    }
-
-    /// Makes the cluster and starts it; returns when it answers.
-    pub fn start(self) -> Result<Cluster, PostgresError> {
-        let binaries = Binaries::find()?;
-        let run_as = RunAs::unprivileged().map_err(io_error("choosing the server's user"))?;
-        let stop_script = format!(
-            "{} stop -D data -m immediate -t 20",
-            shell_quoted(&binaries.program("pg_ctl"))
-        );
-        let scratch = Scratch::guarded("keyturn-pg", run_as, &stop_script)
-            .map_err(io_error("making the cluster's folder"))?;
-        let mut cluster = Cluster {
-            binaries,
-            run_as,
-            scratch,
-            port: 0,
-        };
-        cluster.initdb()?;
-        cluster.write_configuration(&self)?;
-        cluster.start_on_a_free_port()?;
-        Ok(cluster)
-    }
-}
-
 /// A running cluster. Dropping it stops the server and removes its folder.
 #[derive(Debug)]
 pub struct Cluster {
@@ -122,6 +53,27 @@ impl Cluster {
     /// With the default options.
     pub fn start() -> Result<Self, PostgresError> {
         ClusterOptions::new().start()
+    }
+
+    fn start_with(options: &ClusterOptions) -> Result<Self, PostgresError> {
+        let binaries = Binaries::find()?;
+        let run_as = RunAs::unprivileged().map_err(io_error("choosing the server's user"))?;
+        let stop_script = format!(
+            "{} stop -D data -m immediate -t 20",
+            shell_quoted(&binaries.program("pg_ctl"))
+        );
+        let scratch = Scratch::guarded("keyturn-pg", run_as, &stop_script)
+            .map_err(io_error("making the cluster's folder"))?;
+        let mut cluster = Self {
+            binaries,
+            run_as,
+            scratch,
+            port: 0,
+        };
+        cluster.initdb()?;
+        cluster.write_configuration(options)?;
+        cluster.start_on_a_free_port()?;
+        Ok(cluster)
     }
 
     pub fn host(&self) -> &'static str {
@@ -164,7 +116,7 @@ impl Cluster {
     pub fn query_in(&self, database: &str, sql: &str) -> Result<String, PostgresError> {
         let mut psql = Command::new(self.binaries.program("psql"));
         psql.arg("-h").arg(self.socket_dir());
-        self.run_psql(psql, SUPERUSER, database, sql)
+        run_psql(psql, self.port, (SUPERUSER, database), sql)
     }
 
     /// Runs SQL over TCP with a password, as an application or a DBA without superuser rights would.
@@ -177,7 +129,7 @@ impl Cluster {
     ) -> Result<String, PostgresError> {
         let mut psql = Command::new(self.binaries.program("psql"));
         psql.args(["-h", self.host()]).env("PGPASSWORD", password);
-        self.run_psql(psql, user, database, sql)
+        run_psql(psql, self.port, (user, database), sql)
     }
 
     /// Logs in over TCP with a client that is not Keyturn's and asks `SELECT 1`.
@@ -230,28 +182,15 @@ impl Cluster {
         fs::create_dir(&socket)
             .and_then(|()| self.run_as.own(&socket))
             .map_err(io_error("making the socket's folder"))?;
-        let mut conf = vec![
-            format!("listen_addresses = '{}'", self.host()),
-            format!("unix_socket_directories = '{}'", socket.display()),
-            format!("fsync = {}", if options.durable { "on" } else { "off" }),
-            "password_encryption = 'scram-sha-256'".to_owned(),
-            // Enough for a prober beside a pool, small enough for several clusters on one machine.
-            "max_connections = 60".to_owned(),
-            "shared_buffers = '16MB'".to_owned(),
-        ];
         if let Some((certificate, key)) = &options.tls {
             self.write_private("server.crt", certificate)?;
             self.write_private("server.key", key)?;
-            conf.push("ssl = on".to_owned());
         }
-        conf.extend(options.conf.iter().cloned());
-        self.append("data/postgresql.conf", &conf.join("\n"))?;
-
-        let mut hba = vec!["local all all trust".to_owned()];
-        hba.extend(options.hba.iter().cloned());
-        hba.push("host all all all scram-sha-256".to_owned());
-        hba.push("host replication all all scram-sha-256".to_owned());
-        fs::write(self.data_file("pg_hba.conf"), hba.join("\n") + "\n")
+        self.append(
+            "data/postgresql.conf",
+            &options.postgresql_conf(self.host(), &socket),
+        )?;
+        fs::write(self.data_file("pg_hba.conf"), options.pg_hba_conf())
             .map_err(io_error("writing pg_hba.conf"))
     }
 
@@ -302,30 +241,6 @@ impl Cluster {
         })
     }
 
-    fn run_psql(
-        &self,
-        mut psql: Command,
-        user: &str,
-        database: &str,
-        sql: &str,
-    ) -> Result<String, PostgresError> {
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"])
-            .args(["-U", user, "-d", database, "-p"])
-            .arg(self.port.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = psql.spawn().map_err(io_error("running psql"))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A broken pipe means that psql gave up early; its exit status and words tell why.
-            let _ = stdin.write_all(sql.as_bytes());
-        }
-        let output = checked("psql", child.wait_with_output())?;
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .trim_end()
-            .to_owned())
-    }
-
     fn command(&self, program: &str) -> Command {
         let mut command = self.run_as.command(&self.binaries.program(program));
         command.current_dir(self.scratch.path());
@@ -355,6 +270,30 @@ impl Cluster {
     fn log_file(&self) -> PathBuf {
         self.scratch.path().join("server.log")
     }
+}
+
+/// `as_whom`: user and database.
+fn run_psql(
+    mut psql: Command,
+    port: u16,
+    (user, database): (&str, &str),
+    sql: &str,
+) -> Result<String, PostgresError> {
+    psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"])
+        .args(["-U", user, "-d", database, "-p"])
+        .arg(port.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = psql.spawn().map_err(io_error("running psql"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A broken pipe means that psql gave up early; its exit status and words tell why.
+        let _ = stdin.write_all(sql.as_bytes());
+    }
+    let output = checked("psql", child.wait_with_output())?;
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned())
 }
 
 fn free_port() -> Result<u16, PostgresError> {

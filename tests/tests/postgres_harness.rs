@@ -1,7 +1,9 @@
 //! The harness's PostgreSQL clusters: they start, they refuse what they must, and they leave nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use harness::poll::until_true;
@@ -99,4 +101,50 @@ fn is_running(pid: &str) -> bool {
         .unwrap();
     let state = String::from_utf8_lossy(&output.stdout);
     !state.trim().is_empty() && !state.starts_with('Z')
+}
+
+/// Not a test of its own: the process that the next test kills.
+#[test]
+#[ignore = "started by the next test, which kills it"]
+fn holds_a_cluster_until_killed() {
+    let cluster = Cluster::start().unwrap();
+    println!("folder={}", cluster.folder().display());
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn killing_the_process_with_kill_9_ends_its_server_too() {
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "holds_a_cluster_until_killed",
+            "--ignored",
+            "--nocapture",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let folder = lines
+        .map(Result::unwrap)
+        .find_map(|line| {
+            line.split_once("folder=")
+                .map(|(_, folder)| PathBuf::from(folder))
+        })
+        .unwrap();
+    let pid_file = std::fs::read_to_string(folder.join("data/postmaster.pid")).unwrap();
+    let pid = pid_file.lines().next().unwrap();
+    assert!(is_running(pid));
+    holder.kill().unwrap(); // SIGKILL: no destructor runs
+    holder.wait().unwrap();
+    let patience = Duration::from_secs(20);
+    assert!(
+        until_true(patience, || !folder.exists()),
+        "the folder stays"
+    );
+    assert!(
+        until_true(patience, || !is_running(pid)),
+        "the server still runs"
+    );
 }
