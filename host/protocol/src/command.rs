@@ -111,6 +111,36 @@ impl Command {
         matches!(self, Command::Done(_) | Command::Failed(_))
     }
 
+    /// Whether the plugin answers this.
+    pub const fn calls_plugin(&self) -> bool {
+        matches!(
+            self,
+            Command::Create { .. }
+                | Command::CompareIdentity { .. }
+                | Command::Set { .. }
+                | Command::Test { .. }
+                | Command::Finish { .. }
+                | Command::Probe { .. }
+                | Command::Retire { .. }
+                | Command::Check
+        )
+    }
+
+    /// Whether the engine needs the store for this: to read labels or values, or to write. Where it
+    /// also calls the plugin, a failing store means that the call was not made.
+    pub const fn uses_store(&self) -> bool {
+        self.calls_plugin()
+            || matches!(
+                self,
+                Command::Observe | Command::MoveLabel { .. } | Command::Promote { .. }
+            )
+    }
+
+    /// Whether this may change the target.
+    pub const fn changes_target(&self) -> bool {
+        matches!(self, Command::Set { .. } | Command::Retire { .. })
+    }
+
     /// The command's name, for logs and for transition coverage.
     pub const fn name(&self) -> &'static str {
         match self {

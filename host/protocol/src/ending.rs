@@ -106,6 +106,41 @@ pub enum Reason {
     Cancelled,
 }
 
+impl Reason {
+    /// What to do about it.
+    pub(crate) const fn next_action(&self) -> NextAction {
+        match self {
+            Reason::WithinGrace { seconds } => NextAction::WaitSeconds(*seconds),
+            Reason::BaseMoved
+            | Reason::LivenessUnknown(_)
+            | Reason::StillPending
+            | Reason::Plugin(
+                FailureClass::Conflict | FailureClass::Throttled | FailureClass::Path,
+            )
+            | Reason::Contended
+            | Reason::Store
+            | Reason::Cancelled => NextAction::Retry,
+            Reason::Unsupported(_)
+            | Reason::NothingToRestore
+            | Reason::RotationDisabled
+            | Reason::UnknownToken
+            | Reason::NotPending
+            | Reason::OutOfOrder => NextAction::Refuse,
+            Reason::NoCurrent
+            | Reason::ForeignPending(_)
+            | Reason::IdentityDiffers(_)
+            | Reason::Unfinished(_)
+            | Reason::DoubtWithoutTarget(_)
+            | Reason::AllDead
+            | Reason::CurrentNotLive(_)
+            | Reason::CheckFailed
+            | Reason::OperatorOwes(_)
+            | Reason::Rejected
+            | Reason::Plugin(_) => NextAction::Repair,
+        }
+    }
+}
+
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NextAction {

@@ -1,0 +1,88 @@
+//! What earlier promotions owe: a superseded value stays accepted for its grace and is then killed
+//! with proof. No new rotation begins before that, because it would end the grace in silence.
+
+use super::{Decision, Rule, View, round};
+use crate::command::Command;
+use crate::ending::{Outcome, Reason};
+use crate::facts::{How, Liveness, Step};
+use crate::labels::{Label, VersionId};
+use crate::request::Goal;
+
+pub(super) fn settle_predecessor(view: &View<'_>) -> Option<Decision> {
+    match &view.request.goal {
+        // These touch neither a user nor a slot that a predecessor still uses.
+        Goal::Extend
+        | Goal::Step {
+            step: Step::Set | Step::Test | Step::Finish,
+            ..
+        } => None,
+        Goal::Retire { .. } => Some(retire(view)),
+        _ => end_label(view).or_else(|| {
+            let beginning = view.candidate().is_none() && view.memory.promoted.is_none();
+            beginning.then(|| within_grace(view))?
+        }),
+    }
+}
+
+/// The goal `Retire`: what stands under the label first, then the slot inside the current value.
+fn retire(view: &View<'_>) -> Decision {
+    if let Some(decision) = within_grace(view).or_else(|| end_label(view)) {
+        return decision;
+    }
+    let owed = view.memory.snapshot.owed.as_ref();
+    if owed.is_some_and(|owed| owed.how.new_version) {
+        return round::advance(view);
+    }
+    match &view.memory.retired {
+        Some(subject) => Rule::Retired.so(Command::Done(Outcome::Retired {
+            subject: subject.clone(),
+        })),
+        None => Rule::NothingIsOwed.so(Command::Done(Outcome::NothingToRetire)),
+    }
+}
+
+fn within_grace(view: &View<'_>) -> Option<Decision> {
+    let owed = view.memory.snapshot.owed.as_ref()?;
+    let seconds = owed.grace_left_seconds;
+    (seconds > 0 && !view.now())
+        .then(|| Rule::GraceIsNotOver.refuse(Reason::WithinGrace { seconds }))
+}
+
+/// What stands under `KEYTURN_RETIRING`.
+fn end_label(view: &View<'_>) -> Option<Decision> {
+    let subject = view
+        .holder(Label::Retiring)
+        .filter(|subject| *subject != view.current)?;
+    let Some(how) = owed_to(view, subject) else {
+        // The promotion that would have superseded it never came; somebody else's did.
+        return Some(Rule::NobodyOwesThis.remove(Label::Retiring, subject));
+    };
+    if let Some(refusal) = within_grace(view) {
+        return Some(refusal);
+    }
+    Some(match (view.liveness(subject), how) {
+        (Some(Liveness::Dead), _) => Rule::RetiredIsDead.remove(Label::Retiring, subject),
+        (
+            _,
+            How {
+                at_target: true, ..
+            },
+        ) => Rule::GraceIsOver.so(Command::Retire {
+            subject: subject.clone(),
+        }),
+        (None, _) => Rule::OperatorMayHaveActed.so(Command::Probe {
+            subject: subject.clone(),
+        }),
+        (Some(Liveness::Unknown), _) => {
+            Rule::LivenessIsUnknown.refuse(Reason::LivenessUnknown(subject.clone()))
+        }
+        (Some(Liveness::Live | Liveness::Mixed), _) => {
+            Rule::OperatorHasNotActed.refuse(Reason::OperatorOwes(subject.clone()))
+        }
+    })
+}
+
+fn owed_to(view: &View<'_>, subject: &VersionId) -> Option<How> {
+    let owed = view.memory.snapshot.owed.as_ref()?;
+    (owed.subject == *subject).then_some(owed.how)
+}
