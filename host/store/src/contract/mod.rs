@@ -40,8 +40,11 @@ pub struct Case {
     /// Group and name, such as `labels::a_label_is_on_one_version_only`.
     pub name: &'static str,
     /// Runs it against an empty store; panics if the store breaks the rule.
-    pub run: for<'a> fn(&'a dyn Subject) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    pub run: for<'a> fn(&'a dyn Subject) -> Running<'a>,
 }
+
+/// A case in progress.
+pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Hands the one list of cases to the macro that it is given.
 #[doc(hidden)]

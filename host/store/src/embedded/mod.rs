@@ -13,6 +13,7 @@ mod open_tests;
 mod rows;
 mod schema;
 mod seal;
+mod write;
 
 use std::path::{self, Path};
 use std::sync::Arc;
@@ -20,12 +21,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::labels;
-use crate::rules::{self, Held};
+use crate::rules;
 use crate::store::SecretStore;
 use crate::types::{
     NewSecret, Notes, Put, SecretDescription, SecretName, StoredVersion, VersionId, Which,
@@ -34,6 +35,7 @@ use crate::types::{
 pub use file::OpenError;
 pub use master_key::{MASTER_KEY_BYTES, MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
 use seal::DataKey;
+use write::Write;
 
 /// Enough for a server's readers; each is a thread and a file handle.
 const READERS_MAX: u32 = 4;
@@ -131,13 +133,7 @@ impl EmbeddedStore {
     }
 
     async fn write(&self) -> Result<Write, StoreError> {
-        failpoint::pass();
-        let transaction = self
-            .writer
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(errors::statement)?;
-        Ok(Write { transaction })
+        Write::begin(&self.writer).await
     }
 
     /// One snapshot of the store for several statements.
@@ -312,39 +308,6 @@ impl EmbeddedStore {
     ) -> Result<bool, StoreError> {
         let stored = self.key.open_value(name, id, sealed)?;
         Ok(stored.expose_secret() == value.expose_secret())
-    }
-}
-
-/// A write in progress. Dropped without a commit it changes nothing.
-struct Write {
-    transaction: Transaction<'static, Sqlite>,
-}
-
-impl Write {
-    /// The connection for the next statement, and the place where a test kills the process before it.
-    fn statement(&mut self) -> &mut SqliteConnection {
-        failpoint::pass();
-        &mut self.transaction
-    }
-
-    async fn labels(&mut self, secret: i64, before: &Held, after: &Held) -> Result<(), StoreError> {
-        for label in before.keys().filter(|label| !after.contains_key(*label)) {
-            rows::remove_label(self.statement(), secret, label).await?;
-        }
-        for (label, id) in after
-            .iter()
-            .filter(|(label, id)| before.get(*label) != Some(id))
-        {
-            rows::attach_label(self.statement(), secret, label, id).await?;
-        }
-        Ok(())
-    }
-
-    async fn commit(self) -> Result<(), StoreError> {
-        failpoint::pass();
-        self.transaction.commit().await.map_err(errors::commit)?;
-        failpoint::pass();
-        Ok(())
     }
 }
 
