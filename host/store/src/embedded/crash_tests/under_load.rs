@@ -51,7 +51,7 @@ async fn killed_at_random_under_load() {
     let mut stored = Vec::new();
     for round in 1..=8_u32 {
         let mut child = folder.spawn(
-            "child_writes_until_it_is_killed",
+            "under_load::child_writes_until_it_is_killed",
             &[(SHARE, round.to_string())],
         );
         let mut said = BufReader::new(child.stderr.take().unwrap())
