@@ -276,4 +276,4 @@ fn not_expected() -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

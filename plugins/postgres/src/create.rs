@@ -82,3 +82,91 @@ fn keeps_previous(ctx: &Context, current: &Login) -> Result<bool, Error> {
         PreviousMembers::Auto => current.has_previous || !current.has_engine,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyturn_sdk::{ErrorKind, fake};
+
+    const AWS: &str = r#"{"engine":"postgres", "host":"h","username":"app","password":"old-one","x":1.50,"y":"\u00e9"}"#;
+    const GUIDE: &str = r#"{"username":"app_clone","password":"old-one","host":"h","previous_username":"app","previous_password":"z"}"#;
+
+    fn text(
+        strategy: &str,
+        current: &str,
+        settings: &str,
+        overlap_seconds: u64,
+    ) -> Result<String, Error> {
+        let _host = fake::Host::new().password(|_| Ok("NEW".into())).install();
+        let mut ctx = fake::context(strategy, current);
+        ctx.settings_json = settings.into();
+        let request = fake::create_request(Purpose::Replace, overlap_seconds);
+        match create(&ctx, &request, strategy == "alternating")? {
+            Created::Value(value) => Ok(value.expose().to_owned()),
+            Created::NeedsInput(_) => panic!("no operator is needed"),
+        }
+    }
+
+    #[track_caller]
+    fn check(strategy: &str, current: &str, settings: &str, overlap_seconds: u64, expected: &str) {
+        assert_eq!(
+            text(strategy, current, settings, overlap_seconds).unwrap(),
+            expected
+        );
+    }
+
+    #[test]
+    fn aws_shape_stays_and_foreign_members_keep_their_text() {
+        let next = r#"{"engine":"postgres","host":"h","username":"app_clone","password":"NEW","x":1.50,"y":"\u00e9"}"#;
+        check("alternating", AWS, "{}", 60, next);
+    }
+
+    #[test]
+    fn the_guides_shape_carries_the_previous_login() {
+        let next = r#"{"username":"app","password":"NEW","host":"h","previous_username":"app_clone","previous_password":"old-one"}"#;
+        check("alternating", GUIDE, "{}", 60, next);
+    }
+
+    #[test]
+    fn overlap_zero_and_single_carry_none() {
+        check(
+            "alternating",
+            GUIDE,
+            "{}",
+            0,
+            r#"{"username":"app","password":"NEW","host":"h"}"#,
+        );
+        check(
+            "single",
+            GUIDE,
+            "{}",
+            60,
+            r#"{"username":"app_clone","password":"NEW","host":"h"}"#,
+        );
+    }
+
+    #[test]
+    fn the_setting_overrides_the_shape() {
+        let never = text("alternating", GUIDE, r#"{"previous_members":"never"}"#, 60).unwrap();
+        assert!(!never.contains("previous"));
+        let always = text("alternating", AWS, r#"{"previous_members":"always"}"#, 60).unwrap();
+        assert!(always.ends_with(r#""previous_username":"app","previous_password":"old-one"}"#));
+        let error = text("alternating", AWS, r#"{"previous_member":"always"}"#, 60).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidSettings);
+    }
+
+    #[test]
+    fn purposes_without_a_target_are_refused() {
+        let _host = fake::Host::new().install();
+        let ctx = fake::context("alternating", AWS);
+        for purpose in [
+            Purpose::Announce,
+            Purpose::Activate,
+            Purpose::Extend,
+            Purpose::Retire,
+        ] {
+            let error = create(&ctx, &fake::create_request(purpose, 1), true).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Unsupported);
+        }
+    }
+}

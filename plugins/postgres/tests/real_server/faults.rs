@@ -1,0 +1,222 @@
+//! The path breaks on purpose, at every byte around the one that decides; standbys.
+
+use crate::common::*;
+use harness::postgres::{Cluster, ClusterOptions};
+use harness::proxy::{Direction, Fault, Proxy};
+use keyturn_plugin_postgres::Postgres;
+use keyturn_sdk::fake::{self, Host, Tcp};
+use keyturn_sdk::{Applied, Error, ErrorKind, Level, Liveness, Outcome, Rotator, Status, Version};
+use std::time::Duration;
+
+/// The administrator's session is the second through endpoint `admin`; the first tries the
+/// candidate.
+const ADMIN_SESSION: usize = 1;
+/// `Q`, length, `COMMIT`, NUL.
+const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
+
+struct Cut {
+    result: Result<Outcome, Error>,
+    proxy: Proxy,
+    candidate: Version,
+}
+
+/// One `set` whose administrator's session meets `fault`.
+fn set_through(cluster: &Cluster, fault: Option<Fault>, id: &str) -> Cut {
+    let proxy = Proxy::start(address(cluster).parse().unwrap()).unwrap();
+    if let Some(fault) = fault {
+        proxy.break_connection(ADMIN_SESSION, fault);
+    }
+    let ctx = context("alternating");
+    let _host = Host::new()
+        .seed(id.bytes().map(u64::from).sum::<u64>() * 7919)
+        .endpoint("primary", Tcp::plaintext(&[&address(cluster)]))
+        .endpoint("admin", Tcp::plaintext(&[&proxy.address().to_string()]))
+        .install();
+    let candidate = create(&ctx, id);
+    let result = set(&ctx, &candidate);
+    Cut {
+        result,
+        proxy,
+        candidate,
+    }
+}
+
+/// Byte offset of `needle` in what passed during an undisturbed `set`.
+fn offset_of(cluster: &Cluster, direction: Direction, needle: &[u8]) -> usize {
+    let clean = set_through(cluster, None, "clean");
+    clean.result.unwrap();
+    let bytes = clean.proxy.transcript(ADMIN_SESSION, direction).unwrap();
+    bytes
+        .windows(needle.len())
+        .rposition(|w| w == needle)
+        .expect("it passed")
+}
+
+#[test]
+fn cut_on_the_way_to_the_server_around_commit() {
+    let cluster = set_up(ClusterOptions::new());
+    let commit = offset_of(&cluster, Direction::ToServer, COMMIT);
+    let end = commit + COMMIT.len();
+    // ALTER and its surroundings, then each byte of COMMIT.
+    for bytes in (commit - 60..commit).step_by(7).chain(commit - 3..=end) {
+        let fault = Fault::CutAfter {
+            direction: Direction::ToServer,
+            bytes,
+        };
+        let cut = set_through(&cluster, Some(fault), &format!("to-server-{bytes}"));
+        assert_eq!(
+            cut.proxy.fired(),
+            1,
+            "the cut after {bytes} bytes did not happen"
+        );
+        let live = logs_in(&cluster, &cut.candidate);
+        match cut.result {
+            // The whole COMMIT passed, and its answer may have been quicker than the cut.
+            Ok(_) => assert!(live && bytes == end),
+            Err(error) if bytes < commit => {
+                assert_eq!(error.applied, Applied::No, "{bytes}: {error}")
+            }
+            // Everything before COMMIT passed; whether the plugin handed it over is a race.
+            Err(error) if bytes == commit => assert_ne!(error.applied, Applied::Yes),
+            Err(error) => {
+                assert_eq!(error.applied, Applied::Unknown, "{bytes}: {error}");
+                assert!(error.message.contains("probe"));
+            }
+        }
+        if bytes < end {
+            assert!(!live, "{bytes}");
+        }
+        assert!(logs_in(&cluster, &context("alternating").current));
+    }
+}
+
+#[test]
+fn cut_on_the_way_back_leaves_a_doubt_that_probing_resolves() {
+    let cluster = set_up(ClusterOptions::new());
+    let answer = offset_of(&cluster, Direction::ToClient, b"C\0\0\0\x0bCOMMIT\0");
+    for bytes in answer - 20..answer + 18 {
+        let fault = Fault::CutAfter {
+            direction: Direction::ToClient,
+            bytes,
+        };
+        let cut = set_through(&cluster, Some(fault), &format!("to-client-{bytes}"));
+        assert_eq!(cut.proxy.fired(), 1);
+        let Err(error) = cut.result else {
+            // COMMIT's answer and ReadyForQuery had passed.
+            assert!(bytes >= answer + 18, "{bytes}");
+            continue;
+        };
+        // Before its answer begins COMMIT is either not sent (ALTER's answer was cut) or in doubt.
+        let ctx = context("alternating");
+        let _host = host(&cluster);
+        let liveness = probe(&ctx, &cut.candidate).unwrap().liveness;
+        match error.applied {
+            Applied::No => assert_eq!(liveness, Liveness::Dead),
+            Applied::Unknown => assert!(matches!(liveness, Liveness::Live | Liveness::Dead)),
+            Applied::Yes => panic!("{error}"),
+        }
+        if bytes > answer {
+            assert_eq!(
+                (error.applied, liveness),
+                (Applied::Unknown, Liveness::Live)
+            );
+        }
+        // Doubt or not: the same call again ends well.
+        set(&ctx, &cut.candidate).unwrap();
+        test(&ctx, &cut.candidate).unwrap();
+    }
+}
+
+#[test]
+fn broken_paths_are_errors_of_their_own_kind_and_no_verdicts() {
+    let cluster = set_up(ClusterOptions::new());
+    let proxy = Proxy::start(address(&cluster).parse().unwrap()).unwrap();
+    proxy.break_all(Fault::BlackHoleAfter {
+        direction: Direction::ToServer,
+        bytes: 0,
+    });
+    let ctx = context("single");
+    let candidate = {
+        let _host = host(&cluster);
+        create(&ctx, "v1")
+    };
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    let holes = proxy.address().to_string();
+    for (address, kind) in [
+        (&nobody, ErrorKind::Unreachable),
+        (&holes, ErrorKind::Timeout),
+    ] {
+        let tcp = Tcp::plaintext(&[address]).timeout(Duration::from_millis(300));
+        let _host = Host::new().endpoint("primary", tcp).install();
+        for error in [
+            set(&ctx, &candidate).unwrap_err(),
+            test(&ctx, &candidate).unwrap_err(),
+            probe(&ctx, &ctx.current).unwrap_err(),
+        ] {
+            assert_eq!((error.kind, error.applied), (kind, Applied::No), "{error}");
+            assert!(error.retryable);
+        }
+        let last = Postgres::check(&ctx).unwrap().pop().unwrap();
+        assert_eq!((last.id.as_str(), last.level), ("login", Level::Failure));
+    }
+    assert!(proxy.fired() > 0);
+}
+
+/// Turns a server into a standby that follows nobody.
+fn make_standby(cluster: &Cluster) {
+    cluster.stop().unwrap();
+    std::fs::write(cluster.folder().join("data/standby.signal"), "").unwrap();
+    cluster.start_again().unwrap();
+    assert_eq!(cluster.query("SELECT pg_is_in_recovery()").unwrap(), "t");
+}
+
+#[test]
+fn a_standby_proves_nothing_and_is_not_changed() {
+    let cluster = set_up(ClusterOptions::new());
+    make_standby(&cluster);
+    let _host = host(&cluster);
+    for strategy in ["alternating", "single"] {
+        let ctx = context(strategy);
+        let wrong = fake::version("v0", &value("festival_app", "wrong"));
+        assert_eq!(
+            probe(&ctx, &ctx.current).unwrap().liveness,
+            Liveness::Unknown
+        );
+        assert_eq!(probe(&ctx, &wrong).unwrap().liveness, Liveness::Unknown);
+        let error = set(&ctx, &create(&ctx, "v1")).unwrap_err();
+        assert_eq!(
+            (error.kind, error.applied),
+            (ErrorKind::Unsupported, Applied::No)
+        );
+        assert!(error.retryable);
+    }
+    cluster.query("SELECT pg_promote()").unwrap();
+    let ctx = context("alternating");
+    set(&ctx, &create(&ctx, "v2")).unwrap();
+}
+
+#[test]
+fn a_lagging_reader_is_waited_for_and_a_stranger_is_not() {
+    let cluster = set_up(ClusterOptions::new());
+    let reader = set_up(ClusterOptions::new());
+    let installed = host(&cluster);
+    installed.set_endpoint("readers", Tcp::plaintext(&[&address(&reader)]));
+    let ctx = context("alternating");
+    let candidate = create(&ctx, "v1");
+    set(&ctx, &candidate).unwrap();
+    let error = test(&ctx, &candidate).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth);
+    make_standby(&reader);
+    let outcome = test(&ctx, &candidate).unwrap();
+    assert!(matches!(outcome.status, Status::Pending(ms) if ms > 0));
+    assert_eq!(outcome.members.len(), 2);
+    installed.set_endpoint("readers", Tcp::plaintext(&[&address(&cluster)]));
+    assert!(matches!(
+        test(&ctx, &candidate).unwrap().status,
+        Status::Done
+    ));
+}
