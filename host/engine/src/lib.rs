@@ -1,0 +1,34 @@
+//! Turns the core's commands into effects on store and target.
+//!
+//! The core ([`keyturn_protocol`]) decides, this crate does: it reads labels and notes, hands values
+//! to a plugin in its sandbox, stores what comes back, moves labels, and says what happened to the
+//! sinks. It plans nothing, remembers nothing between runs, and no event or error of it carries a
+//! secret value.
+
+mod call;
+mod credential;
+mod effect;
+mod engine;
+mod event;
+mod failure;
+mod ids;
+mod notes;
+mod problem;
+mod recorder;
+mod report;
+mod run;
+mod snapshot;
+mod status;
+mod words;
+
+pub use credential::{Credential, GRACE_SECONDS_WITH_TARGET, GRACE_SECONDS_WITHOUT_TARGET};
+pub use engine::{Engine, EngineOptions};
+pub use event::{Event, EventSink, What};
+pub use failure::RunFailure;
+pub use ids::{RandomIds, VersionIds};
+pub use notes::{CredentialNotes, Notes, Obligation, OperatorSteps, VersionNotes};
+pub use problem::Problem;
+pub use report::{Report, StepReport};
+pub use status::{Retirement, Status, Verification};
+
+pub use keyturn_protocol::{Applied, Goal, NextAction, Outcome, Reason, Step};

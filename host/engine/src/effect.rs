@@ -1,0 +1,392 @@
+//! Carries out the core's commands, one at a time, on the store and through the plugin. Each command
+//! is one effect; what it answers is a fact, and no decision is taken here.
+
+use keyturn_protocol::{
+    Command, Content, Event, Goal, How, Label, Liveness, Purpose, Snapshot, Step, VersionId,
+};
+use keyturn_runtime::{
+    CreateRequest, Created, Finding, Level, Outcome, RetireRequest, RetirementPlan, Status,
+};
+use keyturn_store::{ErrorKind, StoreError};
+use secrecy::ExposeSecret;
+
+use crate::{
+    call::CallSource,
+    credential::runtime_purpose,
+    engine::EngineOptions,
+    event::What,
+    notes::{Notes, Obligation, OperatorSteps},
+    problem::{Failed, Problem, kebab},
+    snapshot::observe,
+};
+
+pub(crate) struct Effects<'a> {
+    pub(crate) source: CallSource<'a>,
+    pub(crate) options: &'a EngineOptions,
+    pub(crate) goal: &'a Goal,
+    /// What plugins found while they did something else.
+    pub(crate) findings: Vec<What>,
+}
+
+impl Effects<'_> {
+    pub(crate) async fn perform(&mut self, command: &Command) -> Result<Event, Box<Failed>> {
+        match command {
+            Command::Observe => Ok(Event::Observed(self.observe().await?)),
+            Command::NewToken => Ok(Event::Token(VersionId::new(self.options.ids.fresh()))),
+            Command::MoveLabel { label, from, to } => {
+                self.move_label(*label, from.as_ref(), to.as_ref()).await
+            }
+            Command::Create {
+                token,
+                base,
+                purpose,
+                stage,
+                restore,
+            } => {
+                self.create(token, base, *purpose, *stage, restore.as_ref())
+                    .await
+            }
+            Command::CompareIdentity { candidate } => self.compare_identity(candidate).await,
+            Command::Set { candidate } => self.set(candidate).await,
+            Command::Test { candidate } => self.test(candidate).await,
+            Command::Finish { candidate, base } => self.finish(candidate, base).await,
+            Command::Promote { to, from, purpose } => self.promote(to, from, *purpose).await,
+            Command::Probe { subject } => self.probe(subject).await,
+            Command::Retire { subject } => self.retire(subject).await,
+            Command::Check => self.check().await,
+            // The run takes these before they get here; time passes there, and an end has no answer.
+            Command::Wait { .. } | Command::Done(_) | Command::Failed(_) => Ok(Event::Elapsed),
+        }
+    }
+
+    async fn observe(&self) -> Result<Snapshot, Box<Failed>> {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let mut snapshot = observe(store, credential, self.options.clock.now_ms()).await?;
+        if matches!(
+            self.goal,
+            Goal::Step {
+                step: Step::Test,
+                ..
+            }
+        ) {
+            self.compare_pending_with_current(&mut snapshot).await?;
+        }
+        Ok(snapshot)
+    }
+
+    /// `testSecret` on a pending version that equals CURRENT is how the service asks for a preflight.
+    async fn compare_pending_with_current(
+        &self,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), Box<Failed>> {
+        let (Some(pending), Some(current)) = (
+            snapshot.holder(Label::Pending).cloned(),
+            snapshot.holder(Label::Current).cloned(),
+        ) else {
+            return Ok(());
+        };
+        if pending != current && snapshot.has_value(&pending) {
+            let (pending_value, current_value) = (
+                self.source.value(&pending).await?.value,
+                self.source.value(&current).await?.value,
+            );
+            if pending_value.expose_secret() == current_value.expose_secret() {
+                snapshot.versions.insert(pending, Content::SameAsCurrent);
+            }
+        }
+        Ok(())
+    }
+
+    async fn move_label(
+        &self,
+        label: Label,
+        from: Option<&VersionId>,
+        to: Option<&VersionId>,
+    ) -> Result<Event, Box<Failed>> {
+        let (from, to) = (
+            from.map(store_id).transpose()?,
+            to.map(store_id).transpose()?,
+        );
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        match store
+            .move_label(
+                &credential.secret,
+                label.as_str(),
+                from.as_ref(),
+                to.as_ref(),
+            )
+            .await
+        {
+            Ok(()) => Ok(Event::Moved),
+            Err(error) => refused(error),
+        }
+    }
+
+    async fn create(
+        &mut self,
+        token: &VersionId,
+        base: &VersionId,
+        purpose: Purpose,
+        stage: Label,
+        restore: Option<&VersionId>,
+    ) -> Result<Event, Box<Failed>> {
+        // One token, one value: what is stored already stays.
+        match self.source.value(token).await {
+            Ok(_) => return Ok(Event::Created),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        let call = self.source.gather_from(base, 1).await?;
+        let credential = self.source.credential;
+        let now_ms = self.options.clock.now_ms();
+        let restore = match restore {
+            Some(version) => Some(self.source.value(version).await?),
+            None => None,
+        };
+        let request = CreateRequest {
+            purpose: runtime_purpose(purpose),
+            inputs: Vec::new(),
+            overlap_seconds: credential.grace_seconds(),
+            next_rotation: credential.next_rotation_ms(now_ms).map(|ms| ms / 1000),
+            restore,
+        };
+        let value = match credential.plugin.create(&call, &request).await? {
+            Created::Value(value) => value,
+            Created::NeedsInput(_) => return Ok(Event::InputNeeded),
+        };
+        let put = self
+            .source
+            .store
+            .put(
+                &credential.secret,
+                &store_id(token)?,
+                &value,
+                &[stage.as_str()],
+            )
+            .await;
+        match put {
+            Ok(_) => Ok(Event::Created),
+            // Another run of the same rotation was faster; its value is the token's value.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Event::Created),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn compare_identity(&self, candidate: &VersionId) -> Result<Event, Box<Failed>> {
+        let call = self.source.gather(Some(candidate), 1).await?;
+        let candidate = self.source.value(candidate).await?;
+        match self
+            .source
+            .credential
+            .plugin
+            .compare_identity(&call.current.value, &candidate.value)
+        {
+            Ok(()) => Ok(Event::IdentityEqual),
+            Err(error) => {
+                let Failed { problem, .. } = *Box::<Failed>::from(error);
+                Err(Box::new(Failed {
+                    event: Event::IdentityDiffers,
+                    problem,
+                }))
+            }
+        }
+    }
+
+    async fn set(&mut self, candidate: &VersionId) -> Result<Event, Box<Failed>> {
+        let value = self.source.value(candidate).await?;
+        let plugin = &self.source.credential.plugin;
+        let outcome = self
+            .source
+            .call(candidate, async |call| plugin.set(call, &value).await)
+            .await?;
+        Ok(self.outcome(outcome))
+    }
+
+    async fn test(&mut self, candidate: &VersionId) -> Result<Event, Box<Failed>> {
+        let value = self.source.value(candidate).await?;
+        let plugin = &self.source.credential.plugin;
+        let outcome = self
+            .source
+            .call(candidate, async |call| plugin.test(call, &value).await)
+            .await?;
+        Ok(self.outcome(outcome))
+    }
+
+    /// Asks what becomes of the value that is superseded, and writes it down before AWSCURRENT moves.
+    async fn finish(&self, candidate: &VersionId, base: &VersionId) -> Result<Event, Box<Failed>> {
+        let call = self.source.gather(Some(candidate), 1).await?;
+        let value = self.source.value(candidate).await?;
+        let plan = self.source.credential.plugin.finish(&call, &value).await?;
+        let how = How {
+            at_target: plan.how.at_target,
+            new_version: plan.how.new_version,
+            by_operator: plan.how.by_operator,
+        };
+        let owes = (how != How::default()).then(|| self.obligation(base, &plan));
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        Notes::update(store, &credential.secret, |notes| {
+            notes.version_mut(&credential.name, candidate.as_str()).owes = owes.clone();
+        })
+        .await?;
+        Ok(Event::Planned(how))
+    }
+
+    fn obligation(&self, subject: &VersionId, plan: &RetirementPlan) -> Obligation {
+        // The operator's grace and the plugin's knowledge of the value (the longest token, say): the
+        // longer of the two.
+        let grace_seconds = self
+            .source
+            .credential
+            .grace_seconds()
+            .max(plan.after_seconds);
+        Obligation {
+            subject: subject.to_string(),
+            at_target: plan.how.at_target,
+            new_version: plan.how.new_version,
+            by_operator: plan.how.by_operator,
+            due_at_ms: self
+                .options
+                .clock
+                .now_ms()
+                .saturating_add(grace_seconds.saturating_mul(1000)),
+            operator_steps: plan.operator_steps.as_ref().map(|steps| OperatorSteps {
+                title: steps.title.clone(),
+                link: steps.link.clone(),
+                checklist: steps.checklist.clone(),
+            }),
+        }
+    }
+
+    async fn promote(
+        &self,
+        to: &VersionId,
+        from: &VersionId,
+        purpose: Option<Purpose>,
+    ) -> Result<Event, Box<Failed>> {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let now_ms = self.options.clock.now_ms();
+        // Notes count only while their version is current, so they can be written before the move; a
+        // crash between the two then leaves nothing unsaid.
+        Notes::update(store, &credential.secret, |notes| {
+            let before = notes.of_version(&credential.name, from.as_str());
+            notes.prepare_promotion(&credential.name, from.as_str(), to.as_str());
+            let after = notes.version_mut(&credential.name, to.as_str());
+            after.announced_at_ms = (purpose == Some(Purpose::Announce)).then_some(now_ms);
+            after.rotated_at_ms = match purpose {
+                Some(Purpose::Announce | Purpose::Extend | Purpose::Retire) => before.rotated_at_ms,
+                Some(Purpose::Replace | Purpose::Activate | Purpose::Restore) | None => {
+                    Some(now_ms)
+                }
+            };
+        })
+        .await?;
+        self.move_label(Label::Current, Some(from), Some(to)).await
+    }
+
+    async fn probe(&self, subject: &VersionId) -> Result<Event, Box<Failed>> {
+        let value = self.source.value(subject).await?;
+        let plugin = &self.source.credential.plugin;
+        let verdict = self
+            .source
+            .call(subject, async |call| plugin.probe(call, &value).await)
+            .await?;
+        Ok(Event::Probed(liveness(verdict.liveness)))
+    }
+
+    async fn retire(&mut self, subject: &VersionId) -> Result<Event, Box<Failed>> {
+        let request = RetireRequest {
+            subject: self.source.value(subject).await?,
+            end_sessions_older_than: None,
+        };
+        let plugin = &self.source.credential.plugin;
+        let outcome = self
+            .source
+            .call(subject, async |call| plugin.retire(call, &request).await)
+            .await?;
+        Ok(self.outcome(outcome))
+    }
+
+    async fn check(&mut self) -> Result<Event, Box<Failed>> {
+        let call = self.source.gather(None, 1).await?;
+        let findings = self.source.credential.plugin.check(&call).await?;
+        let passed = findings
+            .iter()
+            .all(|finding| finding.level != Level::Failure);
+        let failure = findings
+            .iter()
+            .find(|finding| finding.level == Level::Failure)
+            .map(problem_of);
+        self.findings.extend(findings.into_iter().map(what_of));
+        match failure {
+            Some(problem) => Err(Box::new(Failed {
+                event: Event::Checked { passed },
+                problem,
+            })),
+            None => Ok(Event::Checked { passed }),
+        }
+    }
+
+    fn outcome(&mut self, outcome: Outcome) -> Event {
+        self.findings
+            .extend(outcome.findings.into_iter().map(what_of));
+        match outcome.status {
+            Status::Done => Event::Completed { changed: true },
+            Status::Unchanged => Event::Completed { changed: false },
+            Status::Pending { after_ms } => Event::StillPending {
+                milliseconds: after_ms,
+            },
+        }
+    }
+}
+
+/// A label that is not where the caller thought is an answer, not a failure.
+fn refused(error: StoreError) -> Result<Event, Box<Failed>> {
+    match error.kind() {
+        ErrorKind::InvalidParameter => Ok(Event::Refused),
+        _ => Err(error.into()),
+    }
+}
+
+fn store_id(version: &VersionId) -> Result<keyturn_store::VersionId, StoreError> {
+    keyturn_store::VersionId::new(version.as_str())
+}
+
+pub(crate) fn liveness(liveness: keyturn_runtime::Liveness) -> Liveness {
+    match liveness {
+        keyturn_runtime::Liveness::Live => Liveness::Live,
+        keyturn_runtime::Liveness::Dead => Liveness::Dead,
+        keyturn_runtime::Liveness::Mixed => Liveness::Mixed,
+        keyturn_runtime::Liveness::Unknown => Liveness::Unknown,
+    }
+}
+
+fn what_of(finding: Finding) -> What {
+    What::Finding {
+        level: kebab(&finding.level),
+        id: finding.id,
+        summary: finding.summary,
+        fix: finding.fix,
+    }
+}
+
+fn problem_of(finding: &Finding) -> Problem {
+    let fix = finding
+        .fix
+        .as_ref()
+        .map_or(String::new(), |fix| format!("; {fix}"));
+    Problem {
+        kind: "check".to_owned(),
+        applied: "no".to_owned(),
+        code: Some(finding.id.clone()),
+        message: format!("{}{fix}", finding.summary),
+        details: Vec::new(),
+    }
+}

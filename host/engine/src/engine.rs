@@ -1,0 +1,67 @@
+//! The engine's doors: run a goal on a credential, verify it, say how it stands.
+
+use std::sync::Arc;
+
+use keyturn_protocol::{Goal, Outcome};
+use keyturn_store::{Clock, SecretStore, StoreError};
+
+use crate::{
+    credential::Credential,
+    event::EventSink,
+    failure::RunFailure,
+    ids::VersionIds,
+    report::Report,
+    run::Run,
+    status::{self, Status, Verification},
+};
+
+/// What an engine works with; time and ids are parameters.
+pub struct EngineOptions {
+    pub store: Arc<dyn SecretStore>,
+    pub sink: Arc<dyn EventSink>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn VersionIds>,
+    /// Who asks, for the audit trail.
+    pub actor: String,
+}
+
+/// Carries out rotations. Holds nothing between two runs: what a run needs to know stands in the
+/// store.
+pub struct Engine {
+    options: EngineOptions,
+}
+
+impl Engine {
+    pub fn new(options: EngineOptions) -> Self {
+        Self { options }
+    }
+
+    /// Runs towards a goal until it is reached or cannot be reached now. A run that is killed at any
+    /// point is continued by the next one.
+    ///
+    /// # Errors
+    /// [`RunFailure`] says why, whether the target changed and what to do next.
+    pub async fn run(
+        &self,
+        credential: &Credential,
+        goal: Goal,
+    ) -> Result<(Outcome, Report), Box<RunFailure>> {
+        Run::new(&self.options, credential, goal).drive().await
+    }
+
+    /// Asks the target whether AWSCURRENT logs in right now. Changes nothing.
+    ///
+    /// # Errors
+    /// [`RunFailure`] if that cannot be told.
+    pub async fn verify(&self, credential: &Credential) -> Result<Verification, Box<RunFailure>> {
+        status::verify(&self.options, credential).await
+    }
+
+    /// How a credential stands, from labels and notes alone. Touches no target.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn status(&self, credential: &Credential) -> Result<Status, StoreError> {
+        status::status(&self.options, credential).await
+    }
+}

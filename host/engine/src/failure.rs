@@ -1,0 +1,75 @@
+//! A run that did not reach its goal: why, whether the target changed, what to do next.
+
+use std::fmt;
+
+use keyturn_protocol::{Applied, Failure, NextAction, Reason};
+
+use crate::{problem::Problem, report::Report, words};
+
+/// The end of a run that failed. Its text is for people; scripts branch on the fields.
+#[derive(Debug)]
+pub struct RunFailure {
+    /// NAME or NAME#CREDENTIAL.
+    pub name: String,
+    pub failure: Failure,
+    /// What the store or the plugin last said, if that is why.
+    pub problem: Option<Problem>,
+    pub report: Report,
+}
+
+impl RunFailure {
+    /// Whether the target changed, or may have.
+    pub fn target_changed(&self) -> Applied {
+        self.failure.applied
+    }
+
+    /// Whether nothing was tried because it is not the time for it.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.failure.reason,
+            Reason::WithinGrace { .. }
+                | Reason::ForeignPending(_)
+                | Reason::Contended
+                | Reason::Unfinished(_)
+        )
+    }
+
+    /// Seconds until the same command may succeed, if it is a matter of time.
+    pub fn wait_seconds(&self) -> Option<u64> {
+        match self.failure.next {
+            NextAction::WaitSeconds(seconds) => Some(seconds),
+            NextAction::Retry | NextAction::Repair | NextAction::Refuse => None,
+        }
+    }
+
+    /// What to do next, in one sentence.
+    pub fn next(&self) -> String {
+        words::next(&self.failure)
+    }
+}
+
+impl fmt::Display for RunFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}",
+            self.name,
+            words::reason(&self.failure.reason, self.problem.as_ref())
+        )?;
+        if let Some(code) = self
+            .problem
+            .as_ref()
+            .and_then(|problem| problem.code.as_ref())
+        {
+            write!(f, " [{code}]")?;
+        }
+        write!(
+            f,
+            ". {} {}",
+            words::applied(self.failure.applied),
+            self.next()
+        )
+    }
+}
+
+impl std::error::Error for RunFailure {}

@@ -1,0 +1,158 @@
+//! What staging labels cannot carry: when the old value is due to die, what was announced, when the
+//! last rotation succeeded. One small JSON object per secret, written by compare-and-swap. Notes
+//! hold version ids and times, never values; losing them loses no credential.
+
+use std::collections::BTreeMap;
+
+use keyturn_store::{ErrorKind, SecretName, SecretStore, StoreError};
+use serde::{Deserialize, Serialize};
+
+/// How often a write that lost the race is made again on what the winner wrote.
+const WRITE_ATTEMPTS_MAX: u32 = 8;
+
+/// The notes of one secret, by credential ("" for a secret that holds one).
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notes {
+    #[serde(default)]
+    pub credentials: BTreeMap<String, CredentialNotes>,
+}
+
+/// What is known about the versions of one credential. Keyed by version, so that a note counts only
+/// while its version is AWSCURRENT: it may be written before AWSCURRENT moves, and a move that never
+/// comes leaves it without meaning.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialNotes {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, VersionNotes>,
+    /// How long AWSCURRENT did not log in during the last rotation (replacing strategies only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_ms: Option<u64>,
+}
+
+/// All times are Unix milliseconds.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionNotes {
+    /// When the value that this version holds came into use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at_ms: Option<u64>,
+    /// When this version published the next value, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced_at_ms: Option<u64>,
+    /// The value that this version superseded and that still has to die.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owes: Option<Obligation>,
+}
+
+/// A superseded value that must die.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obligation {
+    /// The version whose value that is.
+    pub subject: String,
+    pub at_target: bool,
+    pub new_version: bool,
+    pub by_operator: bool,
+    /// The end of its grace.
+    pub due_at_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_steps: Option<OperatorSteps>,
+}
+
+/// What a person has to do at a vendor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorSteps {
+    pub title: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    #[serde(default)]
+    pub checklist: Vec<String>,
+}
+
+impl Notes {
+    /// Reads a secret's notes.
+    ///
+    /// # Errors
+    /// The store's; notes that are not ours (`Internal`), which nobody may overwrite unread.
+    pub async fn read(store: &dyn SecretStore, secret: &SecretName) -> Result<Self, StoreError> {
+        Self::parse(secret, &store.notes(secret).await?.json)
+    }
+
+    /// Changes the notes, again and again on what others wrote meanwhile.
+    ///
+    /// # Errors
+    /// The store's; `PreconditionNotMet` if the race was lost every time.
+    pub async fn update(
+        store: &dyn SecretStore,
+        secret: &SecretName,
+        change: impl Fn(&mut Notes),
+    ) -> Result<(), StoreError> {
+        let mut attempt = 1;
+        loop {
+            let stored = store.notes(secret).await?;
+            let mut notes = Self::parse(secret, &stored.json)?;
+            change(&mut notes);
+            let json = serde_json::to_string(&notes).map_err(|error| unreadable(secret, error))?;
+            match store.write_notes(secret, stored.revision, &json).await {
+                Ok(_) => return Ok(()),
+                Err(error)
+                    if error.kind() == ErrorKind::PreconditionNotMet
+                        && attempt < WRITE_ATTEMPTS_MAX =>
+                {
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The notes of one credential; empty ones if there are none.
+    pub fn of(&self, credential: &str) -> CredentialNotes {
+        self.credentials
+            .get(credential)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The notes of one version of a credential; empty ones if there are none.
+    pub fn of_version(&self, credential: &str, version: &str) -> VersionNotes {
+        self.credentials
+            .get(credential)
+            .and_then(|notes| notes.versions.get(version))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The entry to write to for one version of a credential.
+    pub fn version_mut(&mut self, credential: &str, version: &str) -> &mut VersionNotes {
+        let notes = self.credentials.entry(credential.to_owned()).or_default();
+        notes.versions.entry(version.to_owned()).or_default()
+    }
+
+    /// Prepares a move of AWSCURRENT from one version to another: the other credentials of the secret
+    /// are the same in both, so what is known of them goes along, and versions before `from` are
+    /// forgotten.
+    pub fn prepare_promotion(&mut self, credential: &str, from: &str, to: &str) {
+        for (name, notes) in &mut self.credentials {
+            if name != credential
+                && let Some(known) = notes.versions.get(from).cloned()
+            {
+                notes.versions.insert(to.to_owned(), known);
+            }
+            notes
+                .versions
+                .retain(|version, _| version == from || version == to);
+        }
+    }
+
+    fn parse(secret: &SecretName, json: &str) -> Result<Self, StoreError> {
+        serde_json::from_str(json).map_err(|error| unreadable(secret, error))
+    }
+}
+
+fn unreadable(secret: &SecretName, error: serde_json::Error) -> StoreError {
+    StoreError::new(
+        ErrorKind::Internal,
+        format!("the notes of {secret} are not in Keyturn's form"),
+        "look at who else writes them; they hold no value, only when the old one is due to die",
+    )
+    .with_source(error)
+}

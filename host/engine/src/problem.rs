@@ -1,0 +1,113 @@
+//! What went wrong in one effect, in the words for people and the fields for scripts. All its text
+//! has been scrubbed where it came from.
+
+use keyturn_protocol::{Event, FailureClass, PluginFailure};
+use keyturn_runtime::{Applied, CallError, ErrorKind};
+use keyturn_store::{Changed, StoreError};
+use serde::{Deserialize, Serialize};
+
+/// One failed effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `dns`, `tls`, `auth`, `permission`, …, or `store`.
+    pub kind: String,
+    /// Did the target change: `no`, `yes`, `unknown`.
+    pub applied: String,
+    /// SQLSTATE, Redis error word, HTTP status, AWS error name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<(String, String)>,
+}
+
+/// What an effect answers when it did not work: the event for the core, the problem for people.
+pub(crate) struct Failed {
+    pub(crate) event: Event,
+    pub(crate) problem: Problem,
+}
+
+impl From<StoreError> for Box<Failed> {
+    fn from(error: StoreError) -> Self {
+        Self::new(Failed {
+            event: Event::StoreFailed {
+                retryable: error.is_retryable(),
+            },
+            problem: Problem {
+                kind: "store".to_owned(),
+                applied: match error.changed() {
+                    Changed::No => "no",
+                    Changed::Unknown => "unknown",
+                }
+                .to_owned(),
+                code: Some(error.code().to_owned()),
+                message: error.to_string(),
+                details: Vec::new(),
+            },
+        })
+    }
+}
+
+impl From<CallError> for Box<Failed> {
+    fn from(error: CallError) -> Self {
+        Self::new(Failed {
+            event: Event::PluginFailed(PluginFailure {
+                class: class_of(error.kind),
+                applied: applied_of(error.applied),
+                retryable: error.retryable,
+                retry_after_ms: error.retry_after_ms,
+            }),
+            problem: Problem {
+                kind: kebab(&error.kind),
+                applied: kebab(&error.applied),
+                code: error.code,
+                message: error.message,
+                details: error.details,
+            },
+        })
+    }
+}
+
+/// The name that serde gives an enum's case.
+pub(crate) fn kebab(case: &impl Serialize) -> String {
+    match serde_json::to_value(case) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => "other".to_owned(),
+    }
+}
+
+fn applied_of(applied: Applied) -> keyturn_protocol::Applied {
+    match applied {
+        Applied::No => keyturn_protocol::Applied::No,
+        Applied::Yes => keyturn_protocol::Applied::Yes,
+        Applied::Unknown => keyturn_protocol::Applied::Unknown,
+    }
+}
+
+fn class_of(kind: ErrorKind) -> FailureClass {
+    match kind {
+        ErrorKind::Rejected => FailureClass::Rejected,
+        ErrorKind::Auth => FailureClass::Auth,
+        ErrorKind::Permission => FailureClass::Permission,
+        ErrorKind::Unprotected => FailureClass::Unprotected,
+        ErrorKind::Drift => FailureClass::Drift,
+        ErrorKind::Conflict => FailureClass::Conflict,
+        ErrorKind::Throttled => FailureClass::Throttled,
+        ErrorKind::Dns | ErrorKind::Unreachable | ErrorKind::Tls | ErrorKind::Timeout => {
+            FailureClass::Path
+        }
+        ErrorKind::InvalidSecret
+        | ErrorKind::InvalidSettings
+        | ErrorKind::Unsupported
+        | ErrorKind::IdentityChanged
+        | ErrorKind::Denied => FailureClass::Invalid,
+        ErrorKind::Protocol
+        | ErrorKind::Internal
+        | ErrorKind::Other
+        | ErrorKind::Trap
+        | ErrorKind::OutOfFuel
+        | ErrorKind::OutOfMemory
+        | ErrorKind::TooLarge
+        | ErrorKind::InvalidAnswer => FailureClass::Fault,
+    }
+}

@@ -1,0 +1,186 @@
+//! How a credential stands. `status` reads labels and notes and touches no target; `verify` asks the
+//! target and changes nothing.
+
+use keyturn_protocol::{Applied, Failure, Label, Liveness, NextAction, Reason};
+use keyturn_runtime::{Finding, MemberReport};
+use keyturn_store::StoreError;
+use serde::Serialize;
+
+use crate::{
+    call::CallSource,
+    credential::Credential,
+    effect::liveness,
+    engine::EngineOptions,
+    failure::RunFailure,
+    notes::{Notes, OperatorSteps},
+    problem::Failed,
+    recorder::Recorder,
+    snapshot::labels_of,
+};
+
+/// A credential as labels and notes show it. Times are Unix milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    pub secret: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub credential: String,
+    /// The plugin's name.
+    pub kind: String,
+    pub strategy: String,
+    /// False: an operator supplies the new value.
+    pub automatic: bool,
+    pub current: Option<String>,
+    pub last_rotation_ms: Option<u64>,
+    pub next_rotation_ms: Option<u64>,
+    /// The superseded value that still works.
+    pub retirement: Option<Retirement>,
+    /// Seconds until that value's grace is over; 0 if nothing waits.
+    pub grace_left_seconds: u64,
+    /// The version of an unfinished rotation.
+    pub pending: Option<String>,
+    /// The version that may have reached the target without being AWSCURRENT.
+    pub in_doubt: Option<String>,
+    /// The version that is made from CURRENT and not yet in use.
+    pub staged: Option<String>,
+    /// When the next key was published, if it is not in use yet.
+    pub announced_at_ms: Option<u64>,
+    /// How long AWSCURRENT did not log in during the last rotation.
+    pub gap_ms: Option<u64>,
+}
+
+/// What is owed to a superseded value.
+#[derive(Debug, Clone, Serialize)]
+pub struct Retirement {
+    pub version: String,
+    pub due_at_ms: u64,
+    pub at_target: bool,
+    pub new_version: bool,
+    pub by_operator: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator_steps: Option<OperatorSteps>,
+}
+
+/// Whether AWSCURRENT logs in.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verification {
+    pub secret: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub credential: String,
+    pub version: String,
+    /// `live`, `dead`, `mixed` or `unknown`.
+    pub liveness: String,
+    pub members: Vec<MemberReport>,
+    pub findings: Vec<Finding>,
+}
+
+impl Verification {
+    pub fn is_live(&self) -> bool {
+        self.liveness == "live"
+    }
+}
+
+pub(crate) async fn status(
+    options: &EngineOptions,
+    credential: &Credential,
+) -> Result<Status, StoreError> {
+    let store = options.store.as_ref();
+    let description = store.describe(&credential.secret).await?;
+    let notes = Notes::read(store, &credential.secret).await?;
+    let labels = labels_of(&description);
+    let holder = |label| labels.holder(label).map(ToString::to_string);
+    let current = holder(Label::Current);
+    let known = current
+        .as_deref()
+        .map(|id| notes.of_version(&credential.name, id))
+        .unwrap_or_default();
+    // A value written by hand counts as a rotation, as on AWS.
+    let written_at_ms = description
+        .holder(Label::Current.as_str())
+        .map(|version| version.created_at_ms);
+    let retirement = known.owes.map(|owed| Retirement {
+        version: owed.subject,
+        due_at_ms: owed.due_at_ms,
+        at_target: owed.at_target,
+        new_version: owed.new_version,
+        by_operator: owed.by_operator,
+        operator_steps: owed.operator_steps,
+    });
+    let now_ms = options.clock.now_ms();
+    Ok(Status {
+        secret: credential.secret.to_string(),
+        credential: credential.name.clone(),
+        kind: credential.plugin.plugin().descriptor().name.clone(),
+        strategy: credential.strategy.name.clone(),
+        automatic: !credential.strategy.needs_operator,
+        last_rotation_ms: known.rotated_at_ms,
+        next_rotation_ms: known
+            .rotated_at_ms
+            .or(written_at_ms)
+            .and_then(|at_ms| credential.next_rotation_ms(at_ms)),
+        grace_left_seconds: retirement.as_ref().map_or(0, |retirement| {
+            retirement.due_at_ms.saturating_sub(now_ms).div_ceil(1000)
+        }),
+        retirement,
+        pending: holder(Label::Pending),
+        in_doubt: holder(Label::InDoubt),
+        staged: holder(Label::Staged),
+        announced_at_ms: known.announced_at_ms,
+        gap_ms: notes
+            .credentials
+            .get(&credential.name)
+            .and_then(|notes| notes.gap_ms),
+        current,
+    })
+}
+
+pub(crate) async fn verify(
+    options: &EngineOptions,
+    credential: &Credential,
+) -> Result<Verification, Box<RunFailure>> {
+    let mut recorder = Recorder::new(options, credential);
+    match ask(options, credential, recorder.rotation_id()).await {
+        Ok(verification) => Ok(verification),
+        Err(failed) => Err(Box::new(RunFailure {
+            name: credential.display_name(),
+            failure: Failure {
+                reason: Reason::Store,
+                applied: Applied::No,
+                next: NextAction::Repair,
+                kept: Vec::new(),
+            },
+            problem: Some(failed.problem),
+            report: recorder.finish("failed").await,
+        })),
+    }
+}
+
+async fn ask(
+    options: &EngineOptions,
+    credential: &Credential,
+    rotation_id: &str,
+) -> Result<Verification, Box<Failed>> {
+    let source = CallSource {
+        store: options.store.as_ref(),
+        credential,
+        rotation_id,
+    };
+    let call = source.gather(None, 1).await?;
+    let subject = call.current.clone();
+    let id = keyturn_protocol::VersionId::new(subject.id.as_str());
+    let plugin = &credential.plugin;
+    let verdict = source
+        .call(&id, async |call| plugin.probe(call, &subject).await)
+        .await?;
+    let findings = match liveness(verdict.liveness) {
+        Liveness::Live => Vec::new(),
+        Liveness::Dead | Liveness::Mixed | Liveness::Unknown => plugin.check(&call).await?,
+    };
+    Ok(Verification {
+        secret: credential.secret.to_string(),
+        credential: credential.name.clone(),
+        version: subject.id,
+        liveness: crate::problem::kebab(&verdict.liveness),
+        members: verdict.members,
+        findings,
+    })
+}

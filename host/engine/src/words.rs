@@ -1,0 +1,133 @@
+//! The sentences for people about why a run ended and what to do next. Nothing branches on them.
+
+use keyturn_protocol::{Applied, Event, Failure, Label, NextAction, Outcome, Reason, WaitReason};
+
+use crate::problem::Problem;
+
+/// Why, with the problem's own words where a plugin or the store is the cause.
+pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
+    let cause = problem.map_or("no further detail", |problem| problem.message.as_str());
+    let cause = cause.trim_end_matches('.');
+    match reason {
+        Reason::NoCurrent => "no version with a value is AWSCURRENT".to_owned(),
+        Reason::Unsupported(purpose) => format!("the strategy has no {purpose:?} round").to_lowercase(),
+        Reason::NothingToRestore => "the version that should come back has no value".to_owned(),
+        Reason::RotationDisabled => "rotation is switched off for this secret".to_owned(),
+        Reason::UnknownToken => "the store has no version of that id".to_owned(),
+        Reason::NotPending => "AWSPENDING is not on the version of that id".to_owned(),
+        Reason::OutOfOrder => "the step came before the one that it needs".to_owned(),
+        Reason::ForeignPending(id) => {
+            format!("AWSPENDING is on {id}, which another rotation made; it has to finish or be cancelled first")
+        }
+        Reason::BaseMoved => "AWSCURRENT was changed by somebody else during the rotation; that value stands".to_owned(),
+        Reason::WithinGrace { seconds } => format!(
+            "the value that the last rotation replaced is promised to work for another {seconds} s, and this would end it"
+        ),
+        Reason::IdentityDiffers(id) => {
+            format!("host, port, database or user of version {id} differ from AWSCURRENT's; no login was tried")
+        }
+        Reason::Unfinished(id) => format!("the rotation to version {id} has to be finished first"),
+        Reason::DoubtWithoutTarget(id) => {
+            format!("{} is on {id}, but this strategy has no target to ask", Label::InDoubt)
+        }
+        Reason::LivenessUnknown(id) => {
+            format!("whether version {id} opens the door cannot be told now: {cause}")
+        }
+        Reason::AllDead => {
+            "neither AWSCURRENT, nor the version in doubt, nor AWSPREVIOUS logs in: the target was changed outside Keyturn"
+                .to_owned()
+        }
+        Reason::CurrentNotLive(liveness) => format!("AWSCURRENT is {liveness:?} and nothing better is known").to_lowercase(),
+        Reason::CheckFailed => format!("the preflight found a failure: {cause}"),
+        Reason::OperatorOwes(id) => format!("an operator still has to delete the value of {id} at its vendor"),
+        Reason::Rejected => format!("the target rejected the new value: {cause}"),
+        Reason::StillPending => "the target kept asking for more time".to_owned(),
+        Reason::Plugin(_) | Reason::Store => cause.to_owned(),
+        Reason::Contended => "another rotation of this secret is at work".to_owned(),
+        Reason::Cancelled => "cancelled".to_owned(),
+    }
+}
+
+/// A goal that was reached.
+pub(crate) fn outcome(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Promoted { .. } => "rotated",
+        Outcome::Stepped(_) => "step done",
+        Outcome::AlreadyCurrent => "already current",
+        Outcome::Checked => "checked",
+        Outcome::Retired { .. } => "retired",
+        Outcome::NothingToRetire => "nothing to retire",
+        Outcome::AwaitingInput => "waiting for the operator",
+    }
+}
+
+/// What came of one effect.
+pub(crate) fn answer(event: &Event) -> String {
+    match event {
+        Event::Completed { changed: true } => "done".to_owned(),
+        Event::Completed { changed: false } => "unchanged".to_owned(),
+        Event::Probed(liveness) => format!("{liveness:?}").to_lowercase(),
+        Event::StillPending { milliseconds } => format!("pending for {milliseconds} ms"),
+        Event::PluginFailed(_) | Event::StoreFailed { .. } => "failed".to_owned(),
+        Event::Created | Event::Moved | Event::Planned(_) | Event::IdentityEqual => {
+            "done".to_owned()
+        }
+        Event::Refused => "refused".to_owned(),
+        Event::InputNeeded => "waiting for the operator".to_owned(),
+        Event::IdentityDiffers => "identity differs".to_owned(),
+        Event::Checked { passed } => if *passed { "passed" } else { "failed" }.to_owned(),
+        Event::Observed(_) | Event::Token(_) | Event::Elapsed | Event::Cancelled => {
+            event.name().to_lowercase()
+        }
+    }
+}
+
+/// What a pause is for.
+pub(crate) fn waiting(why: WaitReason) -> &'static str {
+    match why {
+        WaitReason::Lead => "verifiers fetch the announced key before it is used",
+        WaitReason::Propagation => "the target needs time",
+        WaitReason::PluginRetry => "the target did not answer as it should; trying again",
+        WaitReason::StoreRetry => "the store refused or failed; reading again",
+    }
+}
+
+/// Whether the target changed.
+pub(crate) fn applied(applied: Applied) -> &'static str {
+    match applied {
+        Applied::No => "The target was not changed.",
+        Applied::Yes => "The target was changed.",
+        Applied::Unknown => "The target may have been changed.",
+    }
+}
+
+/// What to do.
+pub(crate) fn next(failure: &Failure) -> String {
+    match failure.next {
+        NextAction::Retry => {
+            "Run the same command again: it continues where this one ended.".to_owned()
+        }
+        NextAction::WaitSeconds(seconds) => {
+            format!(
+                "Run it again in {seconds} s, or with --now, which locks out whoever still uses the old value."
+            )
+        }
+        NextAction::Repair => repair(&failure.reason),
+        NextAction::Refuse => "This cannot be done as asked.".to_owned(),
+    }
+}
+
+fn repair(reason: &Reason) -> String {
+    match reason {
+        Reason::AllDead => {
+            "Set the password that AWSCURRENT names at the target again, or put the working value with \
+             `keyturn secret put`, then run the same command again."
+        }
+        Reason::ForeignPending(_) => "Cancel or finish that rotation, then run the same command again.",
+        Reason::IdentityDiffers(_) => {
+            "If the move is intended, put the new place by hand with `keyturn secret put`, then rotate."
+        }
+        _ => "Put that right, then run the same command again.",
+    }
+    .to_owned()
+}
