@@ -1,0 +1,166 @@
+//! The command line: names, arguments and their help. It holds no behaviour, and no argument ever
+//! takes a secret value: values come from files or standard input and leave only with `--reveal`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Rotates credentials without downtime.
+#[derive(Debug, Parser)]
+#[command(name = "keyturn", version, about, propagate_version = true)]
+#[command(after_help = crate::exit::HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration file.
+    #[arg(
+        long,
+        global = true,
+        env = "KEYTURN_CONFIG",
+        default_value = "keyturn.toml",
+        value_name = "FILE"
+    )]
+    pub(crate) config: PathBuf,
+    /// A folder with further plugins (.wasm components).
+    #[arg(long, global = true, env = "KEYTURN_PLUGIN_DIR", value_name = "DIR")]
+    pub(crate) plugin_dir: Option<PathBuf>,
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a store, its master key and a configuration file to start from.
+    Init(Init),
+    /// Create, read and list secrets.
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Rotate secrets now, all four steps; continues an interrupted rotation.
+    Rotate(Rotate),
+    /// Kill the old value of a finished rotation, with proof.
+    Retire(Retire),
+    /// Does AWSCURRENT log in right now?
+    Verify(Names),
+    /// Kind, strategy, last and next rotation, end of grace, what is in doubt.
+    Status(Names),
+    /// What happened to a secret, oldest first.
+    History(History),
+    /// Look at plugins.
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Print a completion script for a shell.
+    Completions { shell: Shell },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The folder to make them in.
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secret {
+    /// Create a secret; its first version is AWSCURRENT.
+    Create {
+        name: String,
+        #[command(flatten)]
+        value: ValueSource,
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// Write a new AWSCURRENT by hand; like on AWS, a rotation that is under way loses AWSPENDING.
+    Put {
+        name: String,
+        #[command(flatten)]
+        value: ValueSource,
+    },
+    /// Read a version.
+    Get {
+        name: String,
+        /// The staging label of the version.
+        #[arg(long, default_value = "AWSCURRENT", value_name = "LABEL")]
+        stage: String,
+        /// Print the value too.
+        #[arg(long)]
+        reveal: bool,
+    },
+    /// List the secrets of the store.
+    List,
+    /// The versions of a secret and their staging labels.
+    Describe { name: String },
+}
+
+/// Where a value comes from. Never an argument: arguments are visible to every process.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ValueSource {
+    /// Read the value from a file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) value_file: Option<PathBuf>,
+    /// Read the value from standard input.
+    #[arg(long)]
+    pub(crate) value_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Names {
+    /// NAME or NAME#CREDENTIAL; all configured ones if none is given.
+    #[arg(value_name = "NAME[#CREDENTIAL]")]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rotate {
+    /// NAME or NAME#CREDENTIAL.
+    #[arg(
+        value_name = "NAME[#CREDENTIAL]",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub(crate) names: Vec<String>,
+    /// Rotate every configured credential, one after the other.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Rotate although the previous value's grace is not over; whoever still uses it is locked out.
+    #[arg(long)]
+    pub(crate) now: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Retire {
+    #[arg(value_name = "NAME[#CREDENTIAL]")]
+    pub(crate) name: String,
+    /// Retire although the grace is not over; whoever still uses the old value is locked out.
+    #[arg(long)]
+    pub(crate) now: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// NAME or NAME#CREDENTIAL; everything if none is given.
+    #[arg(value_name = "NAME[#CREDENTIAL]")]
+    pub(crate) name: Option<String>,
+    /// How many entries at the most, the newest.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub(crate) most: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// The plugins that this binary ships and those of --plugin-dir.
+    List,
+    /// What a plugin asks for: capabilities, endpoints, companions, limits, strategies, settings.
+    Inspect {
+        /// A name from `plugin list`, or a .wasm file.
+        plugin: String,
+    },
+}

@@ -1,0 +1,82 @@
+//! `keyturn history`: the audit trail, filtered.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use keyturn_engine::{Event, What};
+
+use crate::{
+    cli::{Global, History},
+    config::Config,
+    output,
+    session::refuse,
+    sinks::read_audit,
+};
+
+pub(crate) fn run(global: &Global, arguments: &History) -> Result<ExitCode> {
+    let config = Config::read(&global.config).map_err(refuse)?;
+    let events = read_audit(&config.audit_path).with_context(|| {
+        format!(
+            "the audit trail {} cannot be read",
+            config.audit_path.display()
+        )
+    })?;
+    let events: Vec<_> = events
+        .iter()
+        .filter(|event| concerns(event, arguments.name.as_deref()))
+        .collect();
+    let newest = &events[events.len().saturating_sub(arguments.most)..];
+    for event in newest {
+        let line = if global.json {
+            serde_json::to_string(event)?
+        } else {
+            sentence(event)
+        };
+        output::to_stdout(&line)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn concerns(event: &Event, name: Option<&str>) -> bool {
+    let Some(name) = name else { return true };
+    match name.split_once('#') {
+        Some((secret, credential)) => event.secret == secret && event.credential == credential,
+        None => event.secret == name,
+    }
+}
+
+fn sentence(event: &Event) -> String {
+    let name = if event.credential.is_empty() {
+        event.secret.clone()
+    } else {
+        format!("{}#{}", event.secret, event.credential)
+    };
+    let what = match &event.what {
+        What::Started { strategy, .. } => format!("started ({strategy}) by {}", event.actor),
+        What::Intent { effect, version } => format!("about to {effect} {version}"),
+        What::Outcome {
+            effect,
+            version,
+            result,
+            problem,
+            duration_ms,
+            ..
+        } => {
+            let problem = problem
+                .as_ref()
+                .map_or(String::new(), |problem| format!(": {}", problem.message));
+            format!("{effect} {version}: {result} in {duration_ms:.1} ms{problem}")
+        }
+        What::Waiting { why, ms } => format!("waiting {ms} ms: {why}"),
+        What::PluginLog {
+            severity, message, ..
+        } => format!("plugin {severity}: {message}"),
+        What::Finding { level, summary, .. } => format!("{level}: {summary}"),
+        What::Finished {
+            outcome,
+            duration_ms,
+            ..
+        } => format!("{outcome} in {duration_ms:.1} ms"),
+    };
+    format!("{}  {name}  {what}", output::time(event.at_ms))
+}

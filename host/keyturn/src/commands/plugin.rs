@@ -1,0 +1,96 @@
+//! `keyturn plugin …`: what a plugin is and asks for, before anything is granted. Needs no store.
+
+use std::{path::Path, process::ExitCode, sync::Arc};
+
+use anyhow::Result;
+use comfy_table::{Table, TableStyle};
+use keyturn_runtime::{LogRecord, LogSink, Plugin as LoadedPlugin};
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{Global, Plugin},
+    config::Config,
+    output,
+    plugins::Plugins,
+    session::refuse,
+};
+
+pub(crate) async fn run(global: &Global, command: Plugin) -> Result<ExitCode> {
+    // Pins and capabilities of the configuration hold here too, if there is one.
+    let tables = if global.config.exists() {
+        Config::read(&global.config).map_err(refuse)?.plugins
+    } else {
+        Default::default()
+    };
+    let plugins = Plugins::new(global.plugin_dir.clone(), Arc::new(Quiet), &tables)?;
+    match command {
+        Plugin::List => list(global, &plugins).await,
+        Plugin::Inspect { plugin } => inspect(global, &plugins, &plugin).await,
+    }
+}
+
+async fn list(global: &Global, plugins: &Plugins<'_>) -> Result<ExitCode> {
+    let mut rows = Vec::new();
+    for (name, path) in plugins.names()? {
+        let source = path.map_or("shipped".to_owned(), |path| path.display().to_string());
+        let (version, summary) = match plugins.load(&name).await {
+            Ok(plugin) => (
+                plugin.descriptor().version.clone(),
+                plugin.descriptor().summary.clone(),
+            ),
+            Err(error) => ("-".to_owned(), format!("cannot be loaded: {error:#}")),
+        };
+        rows.push([name, version, source, summary]);
+    }
+    if global.json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|[name, version, source, summary]| {
+                json!({"name": name, "version": version, "source": source, "summary": summary})
+            })
+            .collect();
+        output::to_stdout(&json!(rows).to_string())?;
+    } else {
+        let mut table = Table::new();
+        table
+            .load_style(TableStyle::new())
+            .set_header(["NAME", "VERSION", "SOURCE", "SUMMARY"])
+            .add_rows(rows);
+        output::to_stdout(&table.to_string())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn inspect(global: &Global, plugins: &Plugins<'_>, name: &str) -> Result<ExitCode> {
+    let is_file = name.ends_with(".wasm") || name.contains('/');
+    let loaded = if is_file {
+        plugins.load_file(Path::new(name)).await
+    } else {
+        plugins.load(name).await
+    };
+    let plugin = loaded.map_err(|error| refuse(format!("{error:#}")))?;
+    let shown = description(&plugin);
+    let text = if global.json {
+        shown.to_string()
+    } else {
+        serde_json::to_string_pretty(&shown)?
+    };
+    output::to_stdout(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn description(plugin: &LoadedPlugin) -> Value {
+    json!({
+        "manifest": plugin.manifest(),
+        "descriptor": plugin.descriptor(),
+        "imports": plugin.imports(),
+        "sha256": plugin.sha256(),
+    })
+}
+
+/// Looking at a plugin is no occasion for it to speak.
+struct Quiet;
+
+impl LogSink for Quiet {
+    fn write(&self, _record: LogRecord) {}
+}

@@ -1,0 +1,116 @@
+//! How a run's end is shown: an object a line with --json, one sentence otherwise, and the exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use keyturn_engine::{NextAction, Outcome, Report, RunFailure};
+use serde_json::{Value, json};
+
+use crate::{
+    cli::Global,
+    exit::{self, Code, Failure},
+    output,
+};
+
+/// Prints the end of a run; answers the exit code of a failed one.
+pub(crate) fn show(
+    global: &Global,
+    ended: Result<(Outcome, Report), Box<RunFailure>>,
+) -> Result<Option<ExitCode>> {
+    match ended {
+        Ok((outcome, report)) => {
+            if global.json {
+                output::to_stdout(
+                    &with_outcome(&report, outcome_name(&outcome), Value::Null)?.to_string(),
+                )?;
+            } else {
+                output::to_stdout(&sentence(&outcome, &report))?;
+            }
+            Ok(None)
+        }
+        Err(failure) => {
+            let code = code_of(&failure);
+            if global.json {
+                let error = json!({
+                    "exit_code": code as u8,
+                    "kind": failure.problem.as_ref().map(|problem| problem.kind.clone()),
+                    "code": failure.problem.as_ref().and_then(|problem| problem.code.clone()),
+                    "applied": format!("{:?}", failure.target_changed()).to_lowercase(),
+                    "message": failure.to_string(),
+                    "next": failure.next(),
+                    "wait_seconds": failure.wait_seconds(),
+                    "labels_kept": failure.failure.kept.iter()
+                        .map(|(label, version)| (label.to_string(), json!(version.to_string())))
+                        .collect::<serde_json::Map<_, _>>(),
+                });
+                let outcome = if code == Code::Refused {
+                    "refused"
+                } else {
+                    "failed"
+                };
+                output::to_stdout(&with_outcome(&failure.report, outcome, error)?.to_string())?;
+                return Ok(Some(code.into()));
+            }
+            let expected = anyhow::Error::new(Failure::new(code, failure.to_string()));
+            Ok(Some(exit::report(&expected, false)))
+        }
+    }
+}
+
+/// The exit code that tells a script what the failure means.
+pub(crate) fn code_of(failure: &RunFailure) -> Code {
+    if failure.is_refusal() {
+        return Code::Refused;
+    }
+    match (failure.target_changed(), failure.failure.next) {
+        (keyturn_engine::Applied::No, NextAction::Refuse) => Code::Configuration,
+        (keyturn_engine::Applied::No, _) => Code::Failed,
+        (keyturn_engine::Applied::Yes | keyturn_engine::Applied::Unknown, _) => Code::InDoubt,
+    }
+}
+
+fn with_outcome(report: &Report, outcome: &str, error: Value) -> Result<Value> {
+    let mut shown = serde_json::to_value(report)?;
+    shown["outcome"] = json!(outcome);
+    shown["error"] = error;
+    Ok(shown)
+}
+
+fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Promoted { .. } => "rotated",
+        Outcome::Retired { .. } => "retired",
+        Outcome::NothingToRetire => "nothing-to-retire",
+        Outcome::AwaitingInput => "waiting-for-operator",
+        Outcome::Stepped(_) | Outcome::AlreadyCurrent | Outcome::Checked => "done",
+    }
+}
+
+fn sentence(outcome: &Outcome, report: &Report) -> String {
+    let name = if report.credential.is_empty() {
+        report.secret.clone()
+    } else {
+        format!("{}#{}", report.secret, report.credential)
+    };
+    match outcome {
+        Outcome::Promoted {
+            version, resumed, ..
+        } => {
+            let resumed = if *resumed {
+                ", continuing an interrupted rotation"
+            } else {
+                ""
+            };
+            let gap = report.gap_ms.map_or(String::new(), |ms| {
+                format!("; AWSCURRENT did not log in for {ms} ms")
+            });
+            format!("{name}: rotated to {version}{resumed}{gap}")
+        }
+        Outcome::Retired { subject } => format!("{name}: the value of {subject} is dead"),
+        Outcome::NothingToRetire => format!("{name}: no old value waits for its end"),
+        Outcome::AwaitingInput => {
+            format!("{name}: waits for an operator; nothing was stored or changed")
+        }
+        Outcome::Stepped(_) | Outcome::AlreadyCurrent | Outcome::Checked => format!("{name}: done"),
+    }
+}

@@ -1,0 +1,169 @@
+//! `keyturn secret …`: values come from a file or standard input and leave only with `--reveal`.
+
+use std::{
+    fs,
+    io::{self, Read},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use comfy_table::{Table, TableStyle};
+use keyturn_engine::{RandomIds, VersionIds};
+use keyturn_store::{NewSecret, SecretDescription, VersionId, Which};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{
+    cli::{Global, Secret, ValueSource},
+    output,
+    session::{Session, refuse, secret_name},
+};
+
+pub(crate) async fn run(global: &Global, command: Secret) -> Result<ExitCode> {
+    let session = Session::open(global).await?;
+    match command {
+        Secret::Create {
+            name,
+            value,
+            description,
+        } => {
+            let id = VersionId::new(RandomIds.fresh())?;
+            let description = (!description.is_empty()).then_some(description);
+            let new = NewSecret {
+                id: id.clone(),
+                value: read_value(&value)?,
+                description,
+            };
+            session
+                .store
+                .create_secret(&secret_name(&name)?, new)
+                .await?;
+            said(
+                global,
+                &format!("created {name}"),
+                json!({"secret": name, "version": id}),
+            )?;
+        }
+        Secret::Put { name, value } => {
+            let id = VersionId::new(RandomIds.fresh())?;
+            let put = session
+                .store
+                .put(
+                    &secret_name(&name)?,
+                    &id,
+                    &read_value(&value)?,
+                    &["AWSCURRENT"],
+                )
+                .await?;
+            let abandoned = put.abandoned.as_ref().map_or(String::new(), |version| {
+                format!("; the rotation to {version} was under way and has lost AWSPENDING")
+            });
+            said(
+                global,
+                &format!("{id} is now AWSCURRENT of {name}{abandoned}"),
+                json!({"secret": name, "version": id, "abandoned": put.abandoned}),
+            )?;
+        }
+        Secret::Get {
+            name,
+            stage,
+            reveal,
+        } => {
+            let version = session
+                .store
+                .get(&secret_name(&name)?, &Which::Label(stage))
+                .await?;
+            let mut shown = json!({
+                "secret": name,
+                "version": version.id,
+                "labels": version.labels,
+                "created_at": output::time(version.created_at_ms),
+            });
+            if global.json {
+                if reveal {
+                    shown["value"] = json!(version.value.expose_secret());
+                }
+                output::to_stdout(&shown.to_string())?;
+            } else if reveal {
+                output::to_stdout(version.value.expose_secret())?;
+            } else {
+                let labels = version.labels.join(" ");
+                output::to_stdout(&format!(
+                    "{}  {labels}  (--reveal prints the value)",
+                    version.id
+                ))?;
+            }
+        }
+        Secret::List => list(global, &session.store.list().await?)?,
+        Secret::Describe { name } => {
+            describe(global, &session.store.describe(&secret_name(&name)?).await?)?
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A value from a file or standard input, without the newline that editors and `echo` add.
+fn read_value(source: &ValueSource) -> Result<SecretString> {
+    let mut text = Zeroizing::new(String::new());
+    match &source.value_file {
+        Some(path) => {
+            *text = fs::read_to_string(path)
+                .map_err(|error| refuse(format!("{}: {error}", path.display())))?;
+        }
+        None => {
+            io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| refuse(format!("standard input: {error}")))?;
+        }
+    }
+    let value = text.strip_suffix('\n').unwrap_or(&text);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    Ok(SecretString::from(value))
+}
+
+fn said(global: &Global, words: &str, data: serde_json::Value) -> io::Result<()> {
+    output::to_stdout(&if global.json {
+        data.to_string()
+    } else {
+        words.to_owned()
+    })
+}
+
+fn list(global: &Global, secrets: &[SecretDescription]) -> Result<()> {
+    if global.json {
+        return Ok(output::to_stdout(&serde_json::to_string(secrets)?)?);
+    }
+    let mut table = Table::new();
+    table
+        .load_style(TableStyle::new())
+        .set_header(["NAME", "VERSIONS", "CHANGED", "DESCRIPTION"]);
+    for secret in secrets {
+        table.add_row([
+            secret.name.to_string(),
+            secret.versions.len().to_string(),
+            output::time(secret.changed_at_ms),
+            secret.description.clone().unwrap_or_default(),
+        ]);
+    }
+    Ok(output::to_stdout(&table.to_string())?)
+}
+
+fn describe(global: &Global, secret: &SecretDescription) -> Result<()> {
+    if global.json {
+        return Ok(output::to_stdout(&serde_json::to_string(secret)?)?);
+    }
+    let mut table = Table::new();
+    table
+        .load_style(TableStyle::new())
+        .set_header(["VERSION", "CREATED", "LABELS"]);
+    for version in &secret.versions {
+        let empty = if version.has_value { "" } else { " (no value)" };
+        table.add_row([
+            version.id.to_string(),
+            output::time(version.created_at_ms),
+            format!("{}{empty}", version.labels.join(" ")),
+        ]);
+    }
+    Ok(output::to_stdout(&format!("{}\n{table}", secret.name))?)
+}

@@ -1,0 +1,90 @@
+//! `keyturn status`: from labels and notes alone, no target is touched.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use comfy_table::{Table, TableStyle};
+use keyturn_engine::Status;
+
+use crate::{
+    cli::{Global, Names},
+    output,
+    session::Session,
+};
+
+pub(crate) async fn run(global: &Global, arguments: &Names) -> Result<ExitCode> {
+    let session = Session::open(global).await?;
+    let (engine, credentials) = session.engine(global, &arguments.names, false).await?;
+    let mut statuses = Vec::with_capacity(credentials.len());
+    for credential in &credentials {
+        statuses.push(engine.status(credential).await?);
+    }
+    if global.json {
+        output::to_stdout(&serde_json::to_string(&statuses)?)?;
+    } else {
+        output::to_stdout(&table(&statuses).to_string())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(statuses: &[Status]) -> Table {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new()).set_header([
+        "SECRET",
+        "KIND",
+        "STRATEGY",
+        "MODE",
+        "LAST ROTATION",
+        "NEXT",
+        "OLD VALUE WORKS UNTIL",
+        "UNFINISHED",
+    ]);
+    for status in statuses {
+        let name = if status.credential.is_empty() {
+            status.secret.clone()
+        } else {
+            format!("{}#{}", status.secret, status.credential)
+        };
+        table.add_row([
+            name,
+            status.kind.clone(),
+            status.strategy.clone(),
+            if status.automatic {
+                "automatic"
+            } else {
+                "assisted"
+            }
+            .to_owned(),
+            status
+                .last_rotation_ms
+                .map_or("never".to_owned(), output::time),
+            status
+                .next_rotation_ms
+                .map_or("on demand".to_owned(), output::time),
+            status.retirement.as_ref().map_or("-".to_owned(), |owed| {
+                let due = if status.grace_left_seconds == 0 {
+                    " (retirement due)"
+                } else {
+                    ""
+                };
+                format!("{}{due}", output::time(owed.due_at_ms))
+            }),
+            unfinished(status),
+        ]);
+    }
+    table
+}
+
+fn unfinished(status: &Status) -> String {
+    if let Some(version) = &status.in_doubt {
+        format!("in doubt: {version}")
+    } else if let Some(version) = &status.pending {
+        format!("pending: {version}")
+    } else if let Some(version) = &status.staged {
+        format!("staged: {version}")
+    } else if status.announced_at_ms.is_some() {
+        "next key announced".to_owned()
+    } else {
+        "-".to_owned()
+    }
+}

@@ -1,0 +1,79 @@
+//! `keyturn verify`: does AWSCURRENT log in? With a negative control, so that a server that lets
+//! everybody in does not pass.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use keyturn_engine::Verification;
+
+use super::run_report;
+use crate::{
+    cli::{Global, Names},
+    exit::{self, Code, Failure},
+    output,
+    session::Session,
+};
+
+pub(crate) async fn run(global: &Global, arguments: &Names) -> Result<ExitCode> {
+    let session = Session::open(global).await?;
+    let (engine, credentials) = session.engine(global, &arguments.names, false).await?;
+    let mut worst = ExitCode::SUCCESS;
+    for credential in &credentials {
+        match engine.verify(credential).await {
+            Ok(verification) => {
+                if global.json {
+                    output::to_stdout(&serde_json::to_string(&verification)?)?;
+                } else {
+                    show(&verification)?;
+                }
+                if !verification.is_live() {
+                    worst = Code::NotLive.into();
+                }
+            }
+            Err(failure) => {
+                if let Some(code) = run_report::show(global, Err(failure))? {
+                    worst = code;
+                }
+            }
+        }
+    }
+    Ok(worst)
+}
+
+fn show(verification: &Verification) -> Result<()> {
+    let name = if verification.credential.is_empty() {
+        verification.secret.clone()
+    } else {
+        format!("{}#{}", verification.secret, verification.credential)
+    };
+    if verification.is_live() {
+        return Ok(output::to_stdout(&format!(
+            "{name}: AWSCURRENT ({}) logs in",
+            verification.version
+        ))?);
+    }
+    let mut words = format!(
+        "{name}: AWSCURRENT ({}) is {}",
+        verification.version, verification.liveness
+    );
+    for member in &verification.members {
+        let error = member
+            .error
+            .as_ref()
+            .map_or(String::new(), |error| format!(": {}", error.message));
+        words.push_str(&format!("\n  {} {}{error}", member.endpoint, member.member));
+    }
+    for finding in &verification.findings {
+        let fix = finding
+            .fix
+            .as_ref()
+            .map_or(String::new(), |fix| format!(" Fix: {fix}"));
+        words.push_str(&format!("\n  {}{fix}", finding.summary));
+    }
+    words.push_str("\n  `keyturn rotate` tries the version in doubt and the previous one, and promotes what logs in.");
+    exit::report(
+        &anyhow::Error::new(Failure::new(Code::NotLive, words)),
+        false,
+    );
+    Ok(())
+}

@@ -1,0 +1,424 @@
+//! keyturn.toml: reads it, checks it, and turns each credential's table into what the engine runs.
+//! An error names the file, the line and the key.
+
+mod file;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use file::{Credential as CredentialTable, File};
+use keyturn_engine::Credential;
+use keyturn_runtime::{Grant, Plugin};
+use keyturn_store::SecretName;
+use toml::Spanned;
+
+pub(crate) use file::{Plugin as PluginTable, StoreKind};
+
+/// AWS's bounds of AutomaticallyAfterDays.
+const ROTATE_AFTER_DAYS: std::ops::RangeInclusive<u32> = 1..=1000;
+
+/// A configuration whose form is right. Relative paths are relative to its file.
+#[derive(Debug)]
+pub(crate) struct Config {
+    path: PathBuf,
+    text: String,
+    pub(crate) store: StoreConfig,
+    pub(crate) audit_path: PathBuf,
+    pub(crate) plugins: BTreeMap<String, PluginTable>,
+    credentials: Vec<CredentialConfig>,
+}
+
+#[derive(Debug)]
+pub(crate) struct StoreConfig {
+    pub(crate) kind: StoreKind,
+    pub(crate) path: PathBuf,
+    /// `None`: from the environment.
+    pub(crate) master_key_file: Option<PathBuf>,
+}
+
+/// One credential's table, with its place in the file.
+#[derive(Debug)]
+pub(crate) struct CredentialConfig {
+    pub(crate) secret: String,
+    pub(crate) credential: String,
+    environment: Option<String>,
+    table: CredentialTable,
+    key: String,
+}
+
+/// What is wrong, where.
+#[derive(Debug)]
+pub(crate) struct ConfigError {
+    path: PathBuf,
+    line: Option<usize>,
+    key: String,
+    problem: String,
+}
+
+impl Config {
+    /// Reads and checks the file. Plugins are not looked at yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+            path: path.to_owned(),
+            line: None,
+            key: String::new(),
+            problem: format!("{error}; `keyturn init` makes a configuration to start from, --config names another"),
+        })?;
+        Self::parse(path, text)
+    }
+
+    fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(&text).map_err(|error| ConfigError {
+            path: path.to_owned(),
+            line: error.span().map(|span| line_of(&text, &span)),
+            key: String::new(),
+            problem: error.message().to_owned(),
+        })?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let store_path = base.join(&file.store.path);
+        let audit_path = file.audit.path.map_or_else(
+            || store_path.with_extension("audit.jsonl"),
+            |audit| base.join(audit),
+        );
+        let mut config = Self {
+            path: path.to_owned(),
+            text,
+            store: StoreConfig {
+                kind: file.store.kind,
+                path: store_path,
+                master_key_file: file.store.master_key_file.map(|key| base.join(key)),
+            },
+            audit_path,
+            plugins: file
+                .plugin
+                .into_iter()
+                .map(|(name, table)| (name, table.into_inner()))
+                .collect(),
+            credentials: Vec::new(),
+        };
+        for (name, secret) in file.secret {
+            config.add_secret(&name, secret)?;
+        }
+        Ok(config)
+    }
+
+    /// Every configured credential, in the order of their names.
+    pub(crate) fn credentials(&self) -> &[CredentialConfig] {
+        &self.credentials
+    }
+
+    /// The credentials that `NAME` or `NAME#CREDENTIAL` means.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn select(&self, name: &str) -> Result<Vec<&CredentialConfig>, ConfigError> {
+        let (secret, credential) = name
+            .split_once('#')
+            .map_or((name, None), |(secret, part)| (secret, Some(part)));
+        let found: Vec<_> = self
+            .credentials
+            .iter()
+            .filter(|config| {
+                config.secret == secret && credential.is_none_or(|part| config.credential == part)
+            })
+            .collect();
+        if found.is_empty() {
+            let known: Vec<_> = self
+                .credentials
+                .iter()
+                .map(CredentialConfig::display_name)
+                .collect();
+            return Err(self.error(
+                None,
+                format!("secret.\"{secret}\""),
+                format!(
+                    "{name} is not configured; configured are: {}",
+                    known.join(", ")
+                ),
+            ));
+        }
+        Ok(found)
+    }
+
+    /// Puts a credential's table and its plugin together.
+    ///
+    /// # Errors
+    /// A strategy that the plugin does not have, or a grant that it refuses.
+    pub(crate) fn credential(
+        &self,
+        config: &CredentialConfig,
+        plugin: &Plugin,
+    ) -> Result<Credential, ConfigError> {
+        let table = &config.table;
+        let strategies = &plugin.descriptor().strategies;
+        let strategy = match &table.strategy {
+            // The operator names the strategy; absent, it is the plugin's first. It is never guessed.
+            None => strategies.first(),
+            Some(name) => plugin.descriptor().strategy(name.get_ref()),
+        };
+        let Some(strategy) = strategy else {
+            let known: Vec<_> = strategies
+                .iter()
+                .map(|strategy| strategy.name.as_str())
+                .collect();
+            return Err(self.error(
+                table.strategy.as_ref().map(Spanned::span),
+                format!("{}.strategy", config.key),
+                format!(
+                    "plugin {} has the strategies {}",
+                    plugin.manifest().name,
+                    known.join(", ")
+                ),
+            ));
+        };
+        let at_plugin = Some(table.plugin.span());
+        let refused = |problem: String| self.error(at_plugin.clone(), config.key.clone(), problem);
+        let granted = plugin
+            .grant(self.grant(config)?)
+            .map_err(|error| refused(error.to_string()))?;
+        let secret =
+            SecretName::new(config.secret.as_str()).map_err(|error| refused(error.to_string()))?;
+        Ok(Credential {
+            environment: config
+                .environment
+                .clone()
+                .unwrap_or_else(|| environment_of(&config.secret).to_owned()),
+            secret,
+            name: config.credential.clone(),
+            plugin: granted,
+            strategy: strategy.clone(),
+            grace_seconds: table.grace_seconds,
+            lead_seconds: table.lead_seconds.unwrap_or(0),
+            rotate_after_days: table.rotate_after_days.as_ref().map(|days| *days.get_ref()),
+        })
+    }
+
+    fn grant(&self, config: &CredentialConfig) -> Result<Grant, ConfigError> {
+        let table = &config.table;
+        let mut grant = table.grant.clone().unwrap_or_default();
+        if let Some(policy) = &table.password {
+            grant.password = policy.clone();
+        }
+        if let Some(settings) = &table.settings {
+            grant.settings = serde_json::to_value(settings).map_err(|error| {
+                self.error(
+                    Some(table.plugin.span()),
+                    format!("{}.settings", config.key),
+                    error.to_string(),
+                )
+            })?;
+        }
+        // CA files are named relative to the configuration.
+        let base = self.path.parent().unwrap_or(Path::new(""));
+        for endpoint in grant.endpoints.values_mut() {
+            endpoint.ca = endpoint.ca.take().map(|ca| base.join(ca));
+        }
+        if grant.capabilities.is_none() {
+            grant.capabilities = self
+                .plugins
+                .get(table.plugin.get_ref())
+                .and_then(|plugin| plugin.capabilities.clone());
+        }
+        Ok(grant)
+    }
+
+    fn add_secret(&mut self, name: &str, secret: file::Secret) -> Result<(), ConfigError> {
+        let key = format!("secret.\"{name}\"");
+        let file::Secret {
+            environment,
+            credential,
+            plugin,
+            ..
+        } = &secret;
+        match (plugin, credential.is_empty()) {
+            (Some(plugin), false) => {
+                return Err(self.error(
+                    Some(plugin.span()),
+                    key,
+                    "give either `plugin` (one credential) or [credential.NAME] tables (several), not both".to_owned(),
+                ));
+            }
+            (None, true) => {
+                return Err(self.error(
+                    None,
+                    key,
+                    "`plugin` is missing; `keyturn plugin list` shows the plugins".to_owned(),
+                ));
+            }
+            (Some(_), true) | (None, false) => {}
+        }
+        let environment = environment.clone();
+        if let Some(table) = secret.single() {
+            self.add_credential(name, "", environment, table, key)?;
+        } else {
+            for (part, table) in secret.credential {
+                let key = format!("{key}.credential.{part}");
+                self.add_credential(name, &part, environment.clone(), table, key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_credential(
+        &mut self,
+        secret: &str,
+        credential: &str,
+        environment: Option<String>,
+        table: CredentialTable,
+        key: String,
+    ) -> Result<(), ConfigError> {
+        if let Some(days) = &table.rotate_after_days
+            && !ROTATE_AFTER_DAYS.contains(days.get_ref())
+        {
+            return Err(self.error(
+                Some(days.span()),
+                format!("{key}.rotate_after_days"),
+                format!(
+                    "give {} to {} days",
+                    ROTATE_AFTER_DAYS.start(),
+                    ROTATE_AFTER_DAYS.end()
+                ),
+            ));
+        }
+        self.credentials.push(CredentialConfig {
+            secret: secret.to_owned(),
+            credential: credential.to_owned(),
+            environment,
+            table,
+            key,
+        });
+        Ok(())
+    }
+
+    fn error(&self, span: Option<Range<usize>>, key: String, problem: String) -> ConfigError {
+        ConfigError {
+            path: self.path.clone(),
+            line: span.map(|span| line_of(&self.text, &span)),
+            key,
+            problem,
+        }
+    }
+}
+
+impl CredentialConfig {
+    /// The plugin's name.
+    pub(crate) fn plugin(&self) -> &str {
+        self.table.plugin.get_ref()
+    }
+
+    pub(crate) fn display_name(&self) -> String {
+        if self.credential.is_empty() {
+            self.secret.clone()
+        } else {
+            format!("{}#{}", self.secret, self.credential)
+        }
+    }
+
+    /// An error about the plugin that this table names.
+    pub(crate) fn plugin_error(&self, config: &Config, problem: String) -> ConfigError {
+        config.error(
+            Some(self.table.plugin.span()),
+            format!("{}.plugin", self.key),
+            problem,
+        )
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// `prod` for `festival-prod/database`: what follows the last hyphen of the first segment.
+fn environment_of(secret: &str) -> &str {
+    let segment = secret.split('/').next().unwrap_or("");
+    segment
+        .rsplit_once('-')
+        .map_or("", |(_, environment)| environment)
+}
+
+fn line_of(text: &str, span: &Range<usize>) -> usize {
+    1 + text
+        .bytes()
+        .take(span.start)
+        .filter(|byte| *byte == b'\n')
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        Config::parse(Path::new("keyturn.toml"), text.to_owned())
+            .unwrap_err()
+            .to_string()
+    }
+
+    const STORE: &str = "[store]\nkind = \"embedded\"\npath = \"store.db\"\n";
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let text = format!("{STORE}[secret.\"a\"]\nplugin = \"jwt\"\ngrace = 1\n");
+        let problem = problem(&text);
+        assert!(
+            problem.starts_with("keyturn.toml:6: unknown field `grace`"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn a_secret_needs_a_plugin() {
+        let problem = problem(&format!("{STORE}[secret.\"a\"]\ngrace_seconds = 1\n"));
+        assert_eq!(
+            problem,
+            "keyturn.toml: secret.\"a\": `plugin` is missing; `keyturn plugin list` shows the plugins"
+        );
+    }
+
+    #[test]
+    fn days_are_bounded_as_on_aws() {
+        let problem = problem(&format!(
+            "{STORE}[secret.\"a\"]\nplugin = \"jwt\"\nrotate_after_days = 0\n"
+        ));
+        assert_eq!(
+            problem,
+            "keyturn.toml:6: secret.\"a\".rotate_after_days: give 1 to 1000 days"
+        );
+    }
+
+    #[test]
+    fn the_environment_comes_from_the_name() {
+        assert_eq!(environment_of("festival-prod/database"), "prod");
+        assert_eq!(environment_of("my-app-staging/jwt"), "staging");
+        assert_eq!(environment_of("database"), "");
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let config =
+            Config::parse(Path::new("/etc/keyturn/keyturn.toml"), STORE.to_owned()).unwrap();
+        assert_eq!(config.store.path, Path::new("/etc/keyturn/store.db"));
+        assert_eq!(
+            config.audit_path,
+            Path::new("/etc/keyturn/store.audit.jsonl")
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! Exit codes and the last words on standard error. Scripts branch on the code, people read the
+//! message; a message says what failed, whether the target changed and what to do next.
+
+use std::{io, process::ExitCode};
+
+use serde_json::json;
+
+/// Shown under `keyturn --help`.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  done
+  1  a fault of keyturn itself; please report it
+  2  the command line is wrong
+  3  the configuration, a grant or a plugin is refused; nothing was changed
+  4  the store refused, or the secret is not there; nothing was changed
+  5  failed, and the target did not change: AWSCURRENT is what it was
+  6  failed, and the target changed or may have changed: run the command again, it resolves this
+  7  refused for now: a grace or another rotation is still running; nothing was changed
+  8  the credential that AWSCURRENT names does not log in";
+
+/// What a failure means to a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    Fault = 1,
+    Configuration = 3,
+    Store = 4,
+    Failed = 5,
+    InDoubt = 6,
+    Refused = 7,
+    NotLive = 8,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// An expected failure with its exit code. Everything else that reaches `main` is a fault.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// Prints the error and gives the exit code that goes with it.
+pub(crate) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
+    let code = code_of(error);
+    let message = format!("{error:#}");
+    if as_json {
+        let line = json!({"error": {"exit_code": code as u8, "message": message}});
+        crate::output::to_stderr(&line.to_string());
+    } else {
+        crate::output::to_stderr(&format!("keyturn: {message}"));
+        if code == Code::Fault {
+            crate::output::to_stderr(
+                "This is a fault of keyturn. Please report it with the command that you ran.",
+            );
+        }
+    }
+    code.into()
+}
+
+fn code_of(error: &anyhow::Error) -> Code {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.code;
+    }
+    if error.downcast_ref::<keyturn_store::StoreError>().is_some() {
+        return Code::Store;
+    }
+    if error.downcast_ref::<io::Error>().is_some() {
+        return Code::Configuration;
+    }
+    Code::Fault
+}

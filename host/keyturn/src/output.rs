@@ -1,0 +1,25 @@
+//! The only place that writes to standard output and standard error.
+
+use std::io::{self, Write};
+
+/// Data for the caller.
+pub(crate) fn to_stdout(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")
+}
+
+/// Words for people. A closed standard error is no reason to fail.
+pub(crate) fn to_stderr(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// RFC 3339 in UTC, to the second.
+pub(crate) fn time(unix_ms: u64) -> String {
+    i64::try_from(unix_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(
+            || "out of range".to_owned(),
+            |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        )
+}

@@ -1,0 +1,101 @@
+//! Where plugins come from: those that this binary ships, and those of --plugin-dir. A shipped
+//! plugin cannot be shadowed by a file.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, bail};
+use keyturn_runtime::{BundledPlugin, LogSink, Plugin, PluginSource, Runtime, RuntimeOptions};
+
+use crate::config::PluginTable;
+
+include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+
+pub(crate) struct Plugins<'a> {
+    runtime: Runtime,
+    dir: Option<PathBuf>,
+    tables: &'a BTreeMap<String, PluginTable>,
+}
+
+impl<'a> Plugins<'a> {
+    pub(crate) fn new(
+        dir: Option<PathBuf>,
+        log: Arc<dyn LogSink>,
+        tables: &'a BTreeMap<String, PluginTable>,
+    ) -> Result<Self> {
+        Ok(Self {
+            runtime: Runtime::new(RuntimeOptions { log })?,
+            dir,
+            tables,
+        })
+    }
+
+    /// Every name that can be loaded, and where it comes from.
+    pub(crate) fn names(&self) -> Result<BTreeMap<String, Option<PathBuf>>> {
+        let mut names: BTreeMap<String, Option<PathBuf>> = BTreeMap::new();
+        if let Some(dir) = &self.dir {
+            let entries = std::fs::read_dir(dir)
+                .with_context(|| format!("--plugin-dir {} cannot be read", dir.display()))?;
+            for entry in entries {
+                let path = entry?.path();
+                if path
+                    .extension()
+                    .is_some_and(|extension| extension == "wasm")
+                    && let Some(name) = path.file_stem().and_then(|stem| stem.to_str())
+                {
+                    names.insert(name.to_owned(), Some(path.clone()));
+                }
+            }
+        }
+        for plugin in BUNDLED {
+            names.insert(plugin.name.to_owned(), None);
+        }
+        Ok(names)
+    }
+
+    /// Loads a plugin by its name.
+    pub(crate) async fn load(&self, name: &str) -> Result<Plugin> {
+        let names = self.names()?;
+        let source = match names.get(name) {
+            Some(Some(path)) => self.file(path.clone(), name),
+            Some(None) => bundled(name)
+                .map(PluginSource::Bundled)
+                .context("not shipped")?,
+            None => {
+                let known: Vec<_> = names.keys().map(String::as_str).collect();
+                bail!(
+                    "there is no plugin {name}; known are {}; --plugin-dir adds a folder with others",
+                    known.join(", ")
+                );
+            }
+        };
+        let plugin = self.runtime.load(source).await?;
+        if plugin.manifest().name != name {
+            bail!(
+                "the file {name}.wasm holds the plugin {}; name the file after it",
+                plugin.manifest().name
+            );
+        }
+        Ok(plugin)
+    }
+
+    /// Loads a plugin from a file that is named on the command line.
+    pub(crate) async fn load_file(&self, path: &Path) -> Result<Plugin> {
+        Ok(self.runtime.load(self.file(path.to_owned(), "")).await?)
+    }
+
+    fn file(&self, path: PathBuf, name: &str) -> PluginSource {
+        PluginSource::File {
+            path,
+            sha256: self.tables.get(name).and_then(|table| table.sha256.clone()),
+        }
+    }
+}
+
+/// The shipped plugin of that name.
+fn bundled(name: &str) -> Option<BundledPlugin> {
+    BUNDLED.iter().find(|plugin| plugin.name == name).copied()
+}

@@ -1,0 +1,117 @@
+//! What most commands need: the configuration, the open store, the plugins, the engine with its
+//! sinks. Opened on demand, so that a command touches only what it uses.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use keyturn_engine::{Credential, Engine, EngineOptions, EventSink, RandomIds};
+use keyturn_store::{
+    SecretName, SecretStore, SystemClock,
+    embedded::{EmbeddedStore, MasterKey},
+};
+
+use crate::{
+    cli::Global,
+    config::{Config, CredentialConfig, StoreKind},
+    exit::{Code, Failure},
+    plugins::Plugins,
+    sinks::{AuditLog, Fanout, PluginLog, Progress},
+};
+
+pub(crate) struct Session {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<dyn SecretStore>,
+}
+
+impl Session {
+    /// Reads the configuration and opens the store.
+    pub(crate) async fn open(global: &Global) -> Result<Self> {
+        let config = Config::read(&global.config).map_err(refuse)?;
+        let StoreKind::Embedded = config.store.kind;
+        let key = match &config.store.master_key_file {
+            Some(file) => MasterKey::from_file(file),
+            None => MasterKey::from_env(),
+        }
+        .map_err(refuse)?;
+        let store = EmbeddedStore::open(&config.store.path, &key, Arc::new(SystemClock))
+            .await
+            .map_err(|error| Failure::new(Code::Store, error.to_string()))?;
+        Ok(Self {
+            config,
+            store: Arc::new(store),
+        })
+    }
+
+    /// The engine, the configured credentials among `names` (all if there are none), in order.
+    pub(crate) async fn engine(
+        &self,
+        global: &Global,
+        names: &[String],
+        show_progress: bool,
+    ) -> Result<(Engine, Vec<Credential>)> {
+        let audit = AuditLog::open(&self.config.audit_path).with_context(|| {
+            format!(
+                "the audit trail {} cannot be opened",
+                self.config.audit_path.display()
+            )
+        })?;
+        let mut sinks: Vec<Box<dyn EventSink>> = vec![Box::new(audit)];
+        if show_progress {
+            sinks.push(Box::new(Progress::new()));
+        }
+        let sink: Arc<dyn EventSink> = Arc::new(Fanout(sinks));
+        let plugins = Plugins::new(
+            global.plugin_dir.clone(),
+            Arc::new(PluginLog {
+                sink: Arc::clone(&sink),
+                actor: actor(),
+            }),
+            &self.config.plugins,
+        )?;
+        let mut credentials = Vec::new();
+        for config in self.select(names)? {
+            let plugin = plugins
+                .load(config.plugin())
+                .await
+                .map_err(|error| refuse(config.plugin_error(&self.config, format!("{error:#}"))))?;
+            credentials.push(self.config.credential(config, &plugin).map_err(refuse)?);
+        }
+        let engine = Engine::new(EngineOptions {
+            store: Arc::clone(&self.store),
+            sink,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            actor: actor(),
+        });
+        Ok((engine, credentials))
+    }
+
+    fn select(&self, names: &[String]) -> Result<Vec<&CredentialConfig>> {
+        if names.is_empty() {
+            return Ok(self.config.credentials().iter().collect());
+        }
+        let mut selected = Vec::new();
+        for name in names {
+            selected.extend(self.config.select(name).map_err(refuse)?);
+        }
+        Ok(selected)
+    }
+}
+
+/// A secret's name from the command line.
+pub(crate) fn secret_name(name: &str) -> Result<SecretName> {
+    Ok(SecretName::new(name)?)
+}
+
+/// Bad configuration is an expected failure with its own exit code.
+pub(crate) fn refuse(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::Configuration, error.to_string())
+}
+
+/// Who runs the command, for the audit trail.
+fn actor() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    format!("cli:{}", user.unwrap_or_else(|| "unknown".to_owned()))
+}
