@@ -1,0 +1,67 @@
+# The project's commands. `make demo` and `make test` do all of their set-up themselves.
+
+CARGO ?= cargo
+TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+# Tools that are built from source are pinned and built once, outside the clone.
+TOOLS ?= $(HOME)/.cache/keyturn/tools
+NEXTEST_VERSION := 0.9.143
+DENY_VERSION := 0.20.2
+COMPONENT_VERSION := 0.21.1
+
+WASM := wasm32-unknown-unknown
+PLUGINS := postgres jwt api-key
+PLUGIN_CRATES := $(addprefix keyturn-plugin-,$(PLUGINS))
+# Where the compiled plugins go; .cargo/config.toml names the same folder for the binary's build.
+PLUGINS_OUT := target/plugins
+
+export PATH := $(TOOLS)/bin:$(PATH)
+
+.PHONY: help build demo test lint deny wasm-target plugins postgresql nextest
+
+help:
+	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
+	@echo "make demo    rotate a PostgreSQL role, a JWT secret and an API key under load"
+	@echo "make test    everything that must pass before a change lands"
+	@echo "make lint    formatting and clippy"
+	@echo "make deny    licences, bans, sources and advisories of the dependencies"
+
+build: plugins
+	$(CARGO) build --workspace --bins
+
+demo: build
+	$(TARGET_DIR)/debug/keyturn-demo
+
+test: plugins postgresql nextest
+	$(CARGO) build --workspace --bins
+	$(CARGO) nextest run --workspace
+	$(CARGO) test --workspace --doc --quiet
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+# The advisory database is fetched over the network; without it, the other checks still decide.
+deny:
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root $(TOOLS)
+	cargo-deny check licenses bans sources
+	@if cargo-deny fetch >/dev/null 2>&1; then cargo-deny check advisories; \
+	else echo "deny: the advisory database can't be fetched here; advisories are not checked"; fi
+
+wasm-target:
+	@rustup target add $(WASM)
+
+# Core modules first, then components and their ahead-of-time code, which the binary includes.
+plugins: wasm-target
+	$(CARGO) build $(addprefix -p ,$(PLUGIN_CRATES)) --lib --target $(WASM) --profile plugin
+	$(CARGO) build -p keyturn-runtime --bin keyturn-precompile
+	$(TARGET_DIR)/debug/keyturn-precompile $(PLUGINS_OUT) \
+	  $(foreach p,$(subst -,_,$(PLUGIN_CRATES)),$(TARGET_DIR)/$(WASM)/plugin/$(p).wasm)
+
+# On Debian as root a missing server is installed; elsewhere the tests say how to get one.
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null 2>&1 || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y postgresql; fi
+
+nextest:
+	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --version $(NEXTEST_VERSION) --locked --root $(TOOLS)
