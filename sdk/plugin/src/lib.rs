@@ -41,6 +41,7 @@ pub mod members;
 pub mod password;
 pub mod random;
 pub mod rotator;
+pub mod timestamp;
 
 pub use error::{Error, ErrorKind};
 pub use members::Members;

@@ -202,3 +202,144 @@ fn to_raw<T: Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, Error> {
     serde_json::value::to_raw_value(value)
         .map_err(|_| Error::internal("a member's new value has no JSON form"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Members {
+        Members::parse(text).unwrap()
+    }
+
+    #[test]
+    fn keeps_the_text_of_what_is_not_owned() {
+        let text = r#"{"n":1.50e+07,"\u0061b":"\/\u00e9","secret":"old","big":123456789012345678901234567890,"o":{ "x" : [1, 2 ] }}"#;
+        let mut members = parse(text);
+        assert_eq!(members.to_secret().expose(), text);
+        members.set("secret", "new").unwrap();
+        members.set("added", &7).unwrap();
+        let kept = text.replace("\"old\"", "\"new\"");
+        let expected = format!("{},\"added\":7}}", kept.strip_suffix('}').unwrap());
+        assert_eq!(members.to_secret().expose(), expected);
+        assert_eq!(members.get::<String>("ab").unwrap().unwrap(), "/é");
+    }
+
+    #[test]
+    fn refuses_duplicates_in_any_spelling() {
+        let error = Members::parse(r#"{"a":1,"\u0061":2}"#).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidSecret);
+        assert!(error.message.contains("`a` twice"), "{error}");
+    }
+
+    #[test]
+    fn errors_do_not_quote_the_value() {
+        for text in [
+            r#""hunter2""#,
+            r#"{"a":"hunter2""#,
+            r#"["hunter2"]"#,
+            r#"{"a":1} hunter2"#,
+            "hunter2",
+            "",
+        ] {
+            let error = Members::parse(text).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::InvalidSecret);
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+        let members = parse(r#"{"a":"hunter2"}"#);
+        let error = members.get::<u64>("a").unwrap_err();
+        assert!(!format!("{error:?} {members:?}").contains("hunter2"));
+        assert_eq!(
+            members.require::<u64>("b").unwrap_err().kind,
+            ErrorKind::InvalidSecret
+        );
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_survives() {
+        let text = r#"{"\ud800":"\udfff","a":1}"#;
+        assert_eq!(parse(text).to_secret().expose(), text);
+    }
+
+    #[test]
+    fn copies_and_removes() {
+        let mut members = parse(r#"{"a":1,"b":2}"#);
+        members.copy_from(&parse(r#"{"a":1.0,"\u0063":3}"#), "a");
+        members.copy_from(&parse(r#"{"\u0063":3}"#), "c");
+        members.copy_from(&Members::new(), "b");
+        assert_eq!(members.to_secret().expose(), r#"{"a":1.0,"\u0063":3}"#);
+        assert!(!members.remove("b"));
+    }
+
+    /// The raw text of a JSON value in one of its many spellings.
+    fn raw_value() -> impl Strategy<Value = String> {
+        let string = proptest::collection::vec(
+            prop_oneof![
+                "[a-zA-Z0-9 ._é-]{1,6}",
+                Just("\\u00e9".to_owned()),
+                Just("\\/".to_owned()),
+                Just("\\\"".to_owned()),
+                Just("\\\\".to_owned()),
+                Just("\\ud83d\\ude00".to_owned()),
+            ],
+            0..4,
+        )
+        .prop_map(|parts| format!("\"{}\"", parts.concat()));
+        let leaf = prop_oneof![
+            string,
+            "-?[1-9][0-9]{0,30}(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?",
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|items| format!("[{}]", items.join(" , "))),
+                proptest::collection::vec(inner, 0..4).prop_map(|items| {
+                    let members: Vec<String> = items
+                        .iter()
+                        .enumerate()
+                        .map(|(index, item)| format!("\"k{index}\" :{item}"))
+                        .collect();
+                    format!("{{{}}}", members.join(", "))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip_keeps_every_byte(values in proptest::collection::vec(raw_value(), 0..8), spaced in any::<bool>()) {
+            let (colon, comma) = if spaced { (" : ", " ,\n") } else { (":", ",") };
+            let join = |colon: &str, comma: &str| {
+                let members: Vec<String> =
+                    values.iter().enumerate().map(|(index, value)| format!("\"\\u006b{index}\"{colon}{value}")).collect();
+                format!("{{{}}}", members.join(comma))
+            };
+            let members = parse(&join(colon, comma));
+            prop_assert_eq!(members.to_secret().into_exposed(), join(":", ","));
+        }
+
+        #[test]
+        fn setting_one_changes_no_other(values in proptest::collection::vec(raw_value(), 1..8), pick in any::<prop::sample::Index>(), text in ".*") {
+            let join = |values: &[String]| {
+                let members: Vec<String> =
+                    values.iter().enumerate().map(|(index, value)| format!("\"k{index}\":{value}")).collect();
+                format!("{{{}}}", members.join(","))
+            };
+            let picked = pick.index(values.len());
+            let mut members = parse(&join(&values));
+            members.set(&format!("k{picked}"), text.as_str()).unwrap();
+            let mut expected = values.clone();
+            expected[picked] = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(members.to_secret().into_exposed(), join(&expected));
+            prop_assert_eq!(members.get::<String>(&format!("k{picked}")).unwrap().unwrap(), text);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in ".*") {
+            let _ = Members::parse(&text);
+        }
+    }
+}
