@@ -2,7 +2,7 @@
 //! without pause. It prints `ready` after the first success of every secret, a JSON report when it
 //! is told to stop, and nothing else on standard output. It never prints a value.
 
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -142,7 +142,9 @@ fn print_report(report: &Report) -> Result<(), String> {
 
 fn print_line(line: &str) -> Result<(), String> {
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{line}")
-        .and_then(|()| stdout.flush())
-        .map_err(|error| format!("printing: {error}"))
+    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        // Whoever started us has gone and needs no report.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(|error| format!("printing: {error}")),
+    }
 }

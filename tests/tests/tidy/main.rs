@@ -215,7 +215,14 @@ fn the_contract_is_the_same_wherever_it_ships() {
 #[test]
 fn plugin_folders_have_the_same_shape() {
     let needed = ["Cargo.toml", "README.md", "plugin.toml", "src/lib.rs"];
-    let allowed = BTreeSet::from(["Cargo.toml", "README.md", "plugin.toml", "src", "tests"]);
+    let allowed = BTreeSet::from([
+        "Cargo.toml",
+        "README.md",
+        "plugin.toml",
+        "schema",
+        "src",
+        "tests",
+    ]);
     let mut broken = Vec::new();
     for plugin in fs::read_dir(root().join("plugins")).unwrap() {
         let plugin = plugin.unwrap().path();

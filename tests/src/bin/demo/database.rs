@@ -1,5 +1,5 @@
-//! The demo's PostgreSQL: a throwaway cluster with TLS, the roles that alternating users need, and a
-//! rotation admin with the least rights. Where no server can be had, it says how to get one, and the
+//! The demo's PostgreSQL: a throwaway cluster with TLS and the roles of the postgres plugin's README:
+//! two users that act as one role, and a rotation admin with the least rights. Where no server can be had, it says how to get one, and the
 //! demo goes on without.
 
 use std::fs;
@@ -15,6 +15,9 @@ use crate::screen::Screen;
 pub(crate) const DATABASE: &str = "festival";
 pub(crate) const APPLICATION: &str = "festival_app";
 pub(crate) const ADMIN: &str = "festival_rotation";
+
+/// Holds the set-up SQL; the demo runs what is documented and nothing else.
+const POSTGRES_README: &str = include_str!("../../../../plugins/postgres/README.md");
 
 /// A running server with its first passwords.
 pub(crate) struct Database {
@@ -68,36 +71,39 @@ impl Database {
         Ok(Some(database))
     }
 
-    /// Both users act as one owner role, so that objects made by either belong to the same owner.
+    /// The very set-up that the plugin's README tells a DBA to run, then first passwords and a table.
     fn make_roles(&self) -> Result<(), Failure> {
         let (application, admin) = (&self.application_password, &self.admin_password);
-        let mut roles = format!(
-            "CREATE ROLE festival_owner NOLOGIN;
-             CREATE ROLE {APPLICATION} LOGIN IN ROLE festival_owner PASSWORD '{application}';
-             CREATE ROLE {APPLICATION}_clone LOGIN IN ROLE festival_owner;
-             ALTER ROLE {APPLICATION} SET role = 'festival_owner';
-             ALTER ROLE {APPLICATION}_clone SET role = 'festival_owner';
-             CREATE ROLE {ADMIN} LOGIN CREATEROLE PASSWORD '{admin}';
-             CREATE DATABASE {DATABASE} OWNER festival_owner;
-             GRANT CONNECT ON DATABASE {DATABASE} TO {APPLICATION}, {APPLICATION}_clone, {ADMIN};"
-        );
-        // From 16 on CREATEROLE alone no longer reaches roles that the admin did not make.
-        if self.cluster.version_major() >= 16 {
-            roles +=
-                &format!("GRANT {APPLICATION}, {APPLICATION}_clone TO {ADMIN} WITH ADMIN OPTION;");
-        }
-        self.cluster
-            .query(&roles)
-            .map_err(|error| error.to_string())?;
-        self.cluster
-            .query_in(
-                DATABASE,
-                "SET ROLE festival_owner;
-                 CREATE TABLE tickets (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, holder text NOT NULL);",
-            )
-            .map(drop)
-            .map_err(|error| error.to_string())
+        self.query("postgres", &format!("CREATE DATABASE {DATABASE}"))?;
+        self.query(DATABASE, setup_sql()?)?;
+        self.query(
+            DATABASE,
+            &format!(
+                "ALTER ROLE {APPLICATION} PASSWORD '{application}';
+                 ALTER ROLE {ADMIN} PASSWORD '{admin}';
+                 SET ROLE festival_owner;
+                 CREATE TABLE tickets (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, holder text NOT NULL);"
+            ),
+        )
     }
+
+    fn query(&self, database: &str, sql: &str) -> Result<(), Failure> {
+        let answer = self.cluster.query_in(database, sql);
+        answer
+            .map(drop)
+            .map_err(|error| format!("setting up the database: {error}"))
+    }
+}
+
+/// The block between ```sql and ``` that follows the README's mark.
+fn setup_sql() -> Result<&'static str, Failure> {
+    let block = POSTGRES_README
+        .split_once("<!-- setup -->")
+        .and_then(|(_, rest)| {
+            let (_, rest) = rest.split_once("```sql\n")?;
+            rest.split_once("```").map(|(block, _)| block)
+        });
+    block.ok_or_else(|| "the postgres plugin's README has lost its set-up block".to_owned())
 }
 
 /// As root on Debian the demo may install a server. Failing is not an error: the demo goes on.

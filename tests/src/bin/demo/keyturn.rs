@@ -67,7 +67,7 @@ impl Keyturn {
             store: PathBuf::new(),
             master_key_file: PathBuf::new(),
         };
-        succeeded(&keyturn.call(&["init", "."])?)?;
+        succeeded("init", &keyturn.call(&["init", "."])?)?;
         let written = std::fs::read_to_string(keyturn.configuration()).map_err(|error| {
             format!("reading the configuration that `keyturn init` wrote: {error}")
         })?;
@@ -91,7 +91,8 @@ impl Keyturn {
 
     pub(crate) fn create_secret(&self, name: &str, value_file: &Path) -> Result<(), Failure> {
         let value_file = value_file.display().to_string();
-        succeeded(&self.call(&["secret", "create", name, "--value-file", &value_file])?)
+        let output = self.call(&["secret", "create", name, "--value-file", &value_file])?;
+        succeeded("secret create", &output)
     }
 
     pub(crate) fn rotate(&self, name: &str) -> Result<Rotated, Failure> {
@@ -117,7 +118,7 @@ impl Keyturn {
     /// How long the grace of the value before still runs; `None` when it is over.
     pub(crate) fn grace_left_seconds(&self, name: &str) -> Result<Option<f64>, Failure> {
         let output = self.call(&["status", name, "--json"])?;
-        succeeded(&output)?;
+        succeeded("status", &output)?;
         let status: Value = serde_json::from_slice(&output.stdout)
             .map_err(|error| format!("`keyturn status --json` printed no JSON: {error}"))?;
         Ok(find(&status, "grace_left_seconds")
@@ -150,11 +151,16 @@ impl Keyturn {
     }
 }
 
-fn succeeded(output: &Output) -> Result<(), Failure> {
+fn succeeded(what: &str, output: &Output) -> Result<(), Failure> {
     if output.status.success() {
         return Ok(());
     }
-    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!(
+        "keyturn {what}: {}: {}",
+        output.status,
+        said.trim()
+    ))
 }
 
 /// The first member of this name, wherever it stands.

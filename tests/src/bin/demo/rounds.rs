@@ -152,19 +152,16 @@ fn show(screen: &Screen, rotation: &Rotation) {
         .iter()
         .map(|step| format!("{} {:.1} ms", step.step, step.duration_ms))
         .collect();
-    for (number, line) in steps.chunks(4).enumerate() {
-        screen.detail(if number == 0 { "steps" } else { "" }, &line.join("  "));
-    }
-    screen.detail("before", &labels(&rotation.labels_before));
-    screen.detail("after", &labels(&rotation.labels_after));
+    screen.details("steps", &steps);
+    screen.details("before", &labels(&rotation.labels_before));
+    screen.details("after", &labels(&rotation.labels_after));
 }
 
-fn labels(labels: &BTreeMap<String, String>) -> String {
-    let shown: Vec<String> = labels
+fn labels(labels: &BTreeMap<String, String>) -> Vec<String> {
+    labels
         .iter()
         .map(|(label, id)| format!("{label} {}", short(id)))
-        .collect();
-    shown.join("  ")
+        .collect()
 }
 
 /// Enough of a version id to tell two apart.

@@ -4,6 +4,9 @@
 use std::io::Write as _;
 use std::time::Instant;
 
+/// What is left of 96 columns beside the heads of the lines.
+const DETAIL_COLUMNS: usize = 75;
+
 pub(crate) struct Screen {
     started: Instant,
 }
@@ -30,5 +33,23 @@ impl Screen {
     /// A line that belongs to the event above.
     pub(crate) fn detail(&self, what: &str, text: &str) {
         self.line(&format!("{:10}{what:<10} {text}", ""));
+    }
+
+    /// The same for a list that may take several lines; a part is never broken.
+    pub(crate) fn details(&self, what: &str, parts: &[String]) {
+        let mut lines = vec![String::new()];
+        for part in parts {
+            let line = lines.last().map_or(0, String::len);
+            if line > 0 && line + 2 + part.len() > DETAIL_COLUMNS {
+                lines.push(String::new());
+            }
+            if let Some(line) = lines.last_mut() {
+                let gap = if line.is_empty() { "" } else { "  " };
+                line.push_str(&format!("{gap}{part}"));
+            }
+        }
+        for (number, line) in lines.iter().enumerate() {
+            self.detail(if number == 0 { what } else { "" }, line);
+        }
     }
 }
