@@ -26,8 +26,9 @@ pub(crate) struct Keyturn {
 }
 
 /// `keyturn rotate NAME --json`, as far as the demo shows it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Rotation {
+    outcome: String,
     #[serde(default)]
     pub(crate) labels_before: BTreeMap<String, String>,
     #[serde(default)]
@@ -50,6 +51,22 @@ pub(crate) enum Rotated {
     /// A grace is still running; nothing was changed.
     NotYet,
     Failed(String),
+}
+
+impl Rotation {
+    /// Why it did not rotate, in Keyturn's own words.
+    fn reason(&self) -> String {
+        let word = |name| {
+            self.error
+                .as_ref()
+                .and_then(|error| error.get(name))
+                .and_then(Value::as_str)
+        };
+        match (word("message"), word("next")) {
+            (None, _) => format!("outcome {}", self.outcome),
+            (Some(message), next) => format!("{message} {}", next.unwrap_or_default()),
+        }
+    }
 }
 
 impl Keyturn {
@@ -103,14 +120,15 @@ impl Keyturn {
             .next()
             .and_then(Result::ok);
         Ok(match (output.status.code(), printed) {
-            (Some(0), Some(rotation)) if rotation.error.is_none() => Rotated::Done(rotation),
+            (Some(0), Some(rotation)) if rotation.outcome == "rotated" => Rotated::Done(rotation),
             (Some(REFUSED_FOR_NOW), _) => Rotated::NotYet,
             (_, printed) => {
-                let error = printed
-                    .and_then(|rotation| rotation.error)
-                    .map(|error| error.to_string());
-                let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                Rotated::Failed(error.filter(|_| stderr.is_empty()).unwrap_or(stderr))
+                let status = output.status;
+                let reason = printed
+                    .map(|rotation| rotation.reason())
+                    .unwrap_or_default();
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                Rotated::Failed(format!("{status} {reason} {}", stderr.trim()))
             }
         })
     }

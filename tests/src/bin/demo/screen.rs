@@ -4,8 +4,8 @@
 use std::io::Write as _;
 use std::time::Instant;
 
-/// What is left of 96 columns beside the heads of the lines.
-const DETAIL_COLUMNS: usize = 75;
+/// What is left of 100 columns beside the heads of the lines.
+const DETAIL_COLUMNS: usize = 79;
 
 pub(crate) struct Screen {
     started: Instant,
