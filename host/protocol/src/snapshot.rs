@@ -16,8 +16,10 @@ pub struct Snapshot {
     /// Whether the service rotates this secret. Absent counts as allowed, and only AWS's own
     /// invocation asks.
     pub rotation_enabled: Option<bool>,
-    /// What is owed to the predecessor of the current version. `None` also when the notes speak of
-    /// a successor that is not current (they are written before promotion, which may never come).
+    /// What is owed to a superseded version. `None` when nothing is, and also when the notes speak
+    /// of a promotion that never came (they are written before it): a note binds while its
+    /// successor is current, and while `KEYTURN_RETIRING` is on its subject and that is not current
+    /// (somebody has superseded the successor by hand meanwhile).
     pub owed: Option<Obligation>,
     /// The version whose next value has been published but is not in use yet, if that version is
     /// still current.

@@ -53,10 +53,7 @@ fn end_label(view: &View<'_>) -> Option<Decision> {
     let subject = view
         .holder(Label::Retiring)
         .filter(|subject| *subject != view.current)?;
-    let Some(how) = owed_to(view, subject) else {
-        // The promotion that would have superseded it never came; somebody else's did.
-        return Some(Rule::NobodyOwesThis.remove(Label::Retiring, subject));
-    };
+    let how = owed_to(view, subject);
     if let Some(refusal) = within_grace(view) {
         return Some(refusal);
     }
@@ -82,7 +79,19 @@ fn end_label(view: &View<'_>) -> Option<Decision> {
     })
 }
 
-fn owed_to(view: &View<'_>, subject: &VersionId) -> Option<How> {
-    let owed = view.memory.snapshot.owed.as_ref()?;
-    (owed.subject == *subject).then_some(owed.how)
+/// How the labelled version ends. Without a note nobody knows when: only an operator who says
+/// `now` has it killed, otherwise it must have died already.
+fn owed_to(view: &View<'_>, subject: &VersionId) -> How {
+    let owed = view
+        .memory
+        .snapshot
+        .owed
+        .as_ref()
+        .filter(|owed| owed.subject == *subject);
+    let unknown = How {
+        at_target: view.now(),
+        by_operator: true,
+        ..How::default()
+    };
+    owed.map_or(unknown, |owed| owed.how)
 }

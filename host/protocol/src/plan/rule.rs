@@ -96,9 +96,7 @@ rules! {
     GraceIsOver,
     /// It is proven dead: its label goes.
     RetiredIsDead,
-    /// A version is labelled to retire, and no promotion made that binding.
-    NobodyOwesThis,
-    /// Ask whether the operator has deleted it.
+    /// Ask whether it is dead, which only an operator can bring about.
     OperatorMayHaveActed,
     /// The operator has not.
     OperatorHasNotActed,

@@ -1,0 +1,433 @@
+//! Walks every schedule: which actor moves, and where the adversary strikes. Equal states are
+//! visited once; the number of schedules through them is still counted exactly.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
+
+use keyturn_protocol::*;
+
+use super::check::{self, Record};
+use super::world::{World, fails};
+
+/// What the adversary may do, at most as often as the scenario says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// The run dies before the effect.
+    CrashBefore,
+    /// The run dies after it.
+    CrashAfter,
+    /// The store fails before it did what was asked.
+    StoreBefore,
+    /// The store fails after that: the answer is lost.
+    StoreAfter,
+    /// A plugin call fails. `effect`: it had its effect nonetheless.
+    Plugin {
+        class: FailureClass,
+        applied: Applied,
+        effect: bool,
+        retryable: bool,
+    },
+    /// The target asks for patience.
+    Pending,
+    /// A probe that proves nothing.
+    ProbeUnknown,
+    /// A person stores a value by hand.
+    Edit { other_credential: bool },
+    /// `CancelRotateSecret`: `AWSPENDING` goes, a new rotation begins.
+    CancelPending,
+    /// The run is told to stop.
+    CancelRun,
+}
+
+/// Who drives a run, and what comes after it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Driver {
+    Goal(Goal),
+    Service { token: VersionId, step: Step },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Actor {
+    pub driver: Driver,
+    pub rotation: Option<Rotation>,
+    pub record: Record,
+    pub steps: u16,
+    pub restarts_left: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub world: World,
+    pub actors: Vec<Actor>,
+    pub faults_left: u8,
+}
+
+/// A deliberately broken scheme: alters what the engine carries out. `Some` = the answer to give
+/// instead of doing it.
+pub type Sabotage = fn(&mut World, &mut Command) -> Option<Event>;
+
+pub struct Explorer {
+    pub faults: Vec<Fault>,
+    pub sabotage: Option<Sabotage>,
+    /// Failures that may end an actor for good.
+    pub tolerates: fn(&Reason) -> bool,
+    pub limits: Limits,
+    pub fired: BTreeMap<(Fault, &'static str), u64>,
+    pub transitions: BTreeSet<(&'static str, &'static str)>,
+    pub rules: BTreeSet<Rule>,
+    pub endings: BTreeMap<String, u64>,
+    seen: HashMap<(u64, u64), Option<u128>>,
+    hashers: (RandomState, RandomState),
+}
+
+/// The bound on commands in one run: invariant 7.
+const STEPS_MAX: u16 = 200;
+
+impl Explorer {
+    pub fn new(faults: &[Fault]) -> Explorer {
+        Explorer {
+            faults: faults.to_vec(),
+            sabotage: None,
+            tolerates: |_| false,
+            limits: Limits::default(),
+            fired: BTreeMap::new(),
+            transitions: BTreeSet::new(),
+            rules: BTreeSet::new(),
+            endings: BTreeMap::new(),
+            seen: HashMap::new(),
+            hashers: (RandomState::new(), RandomState::new()),
+        }
+    }
+
+    pub fn states(&self) -> usize {
+        self.seen.len()
+    }
+
+    pub fn actor(&self, world: &World, driver: Driver, restarts: u8) -> Actor {
+        let mut actor = Actor {
+            driver,
+            rotation: None,
+            record: Record::default(),
+            steps: 0,
+            restarts_left: restarts,
+        };
+        self.start(world, &mut actor);
+        actor
+    }
+
+    /// A run that remembers nothing.
+    fn start(&self, world: &World, actor: &mut Actor) {
+        let goal = match &actor.driver {
+            Driver::Goal(goal) => goal.clone(),
+            Driver::Service { token, step } => Goal::Step {
+                step: *step,
+                token: token.clone(),
+            },
+        };
+        actor.record = Record {
+            was_current: matches!(&goal, Goal::Step { token, .. } if token == world.current()),
+            leads: matches!(&goal, Goal::Rotate { lead_ms: 1.., .. }),
+            now: matches!(
+                goal,
+                Goal::Rotate { now: true, .. }
+                    | Goal::Retire { now: true }
+                    | Goal::Restore { now: true, .. }
+            ),
+            ..Record::default()
+        };
+        actor.steps = 0;
+        let facts = world.kind.facts();
+        actor.rotation = Some(Rotation::new(Request {
+            goal,
+            facts,
+            limits: self.limits,
+        }));
+    }
+
+    /// The number of schedules from here, or what went wrong on one of them.
+    pub fn explore(&mut self, state: State) -> Result<u128, String> {
+        let key = (
+            self.hashers.0.hash_one(&state),
+            self.hashers.1.hash_one(&state),
+        );
+        match self.seen.get(&key) {
+            Some(Some(schedules)) => return Ok(*schedules),
+            Some(None) => return Err(format!("invariant 7: endless in {:?}", state.actors)),
+            None => {}
+        }
+        self.seen.insert(key, None);
+        let mut schedules = 0;
+        let mut ended = true;
+        for index in 0..state.actors.len() {
+            if state.actors[index].rotation.is_none() {
+                continue;
+            }
+            ended = false;
+            let mut next = state.clone();
+            self.advance(&mut next, index)
+                .map_err(|what| trace(&state, index, &what))?;
+            schedules += self.explore(next)?;
+            if state.faults_left == 0 {
+                continue;
+            }
+            for fault in self.faults.clone() {
+                let mut next = state.clone();
+                next.faults_left -= 1;
+                if self
+                    .strike(&mut next, index, fault)
+                    .map_err(|what| trace(&state, index, &what))?
+                {
+                    schedules += self.explore(next)?;
+                }
+            }
+        }
+        if ended {
+            schedules = 1;
+        }
+        self.seen.insert(key, Some(schedules));
+        Ok(schedules)
+    }
+
+    /// One actor carries out one command, faultlessly, or goes on after the end of its run.
+    pub fn advance(&mut self, state: &mut State, index: usize) -> Result<(), String> {
+        let command = state.actors[index]
+            .rotation
+            .as_ref()
+            .expect("asked of a running actor")
+            .poll();
+        match command {
+            Command::Done(outcome) => self.done(state, index, &outcome),
+            Command::Failed(failure) => self.failed(state, index, &failure),
+            command => {
+                let event = self.perform(state, index, &command)?;
+                self.answer(state, index, event)
+            }
+        }
+    }
+
+    fn perform(
+        &mut self,
+        state: &mut State,
+        index: usize,
+        command: &Command,
+    ) -> Result<Event, String> {
+        let before = state.world.clone();
+        let mut performed = command.clone();
+        let instead = self
+            .sabotage
+            .and_then(|alter| alter(&mut state.world, &mut performed));
+        let event = instead.unwrap_or_else(|| state.world.execute(&performed));
+        let record = &mut state.actors[index].record;
+        check::effect(&before, &state.world, &performed, record)?;
+        check::world(&state.world)?;
+        if performed == *command {
+            record.note(&performed, &event);
+        }
+        Ok(event)
+    }
+
+    fn answer(&mut self, state: &mut State, index: usize, event: Event) -> Result<(), String> {
+        let actor = &mut state.actors[index];
+        let rotation = actor
+            .rotation
+            .as_mut()
+            .expect("only a running actor is answered");
+        self.transitions
+            .insert((rotation.poll().name(), event.name()));
+        rotation
+            .handle(event)
+            .map_err(|illegal| illegal.to_string())?;
+        self.rules.extend(rotation.rule());
+        actor.steps += 1;
+        if actor.steps > STEPS_MAX {
+            return Err("invariant 7: a run without end".into());
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, state: &mut State, index: usize, outcome: &Outcome) -> Result<(), String> {
+        *self.endings.entry(variant(outcome)).or_default() += 1;
+        let actor = &mut state.actors[index];
+        if let Driver::Service { step, .. } = &mut actor.driver
+            && let Some(next) = Step::ALL.iter().copied().find(|other| other > step)
+        {
+            *step = next;
+            self.start(&state.world, actor);
+            return Ok(());
+        }
+        actor.rotation = None;
+        actor.record = Record::default();
+        if state.actors.iter().all(|actor| actor.rotation.is_none()) {
+            return at_rest(&state.world, outcome);
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, state: &mut State, index: usize, failure: &Failure) -> Result<(), String> {
+        *self.endings.entry(variant(&failure.reason)).or_default() += 1;
+        let actor = &mut state.actors[index];
+        if (self.tolerates)(&failure.reason) {
+            actor.rotation = None;
+            return Ok(());
+        }
+        if actor.restarts_left == 0 {
+            return Err(format!("given up: {failure:?}"));
+        }
+        actor.restarts_left -= 1;
+        if let Reason::WithinGrace { seconds } = failure.reason {
+            state.world.now_ms += seconds * 1_000;
+        }
+        match &mut actor.driver {
+            // The service repeats the whole rotation with the same token; if its version is lost,
+            // the operator cancels and a new one begins.
+            Driver::Service { token, step } => {
+                *step = Step::Create;
+                if state.world.holder(Label::Pending) != Some(token) {
+                    *token = state.world.begin_service_rotation();
+                }
+            }
+            Driver::Goal(_) if failure.next == NextAction::Refuse => {
+                return Err(format!("refused: {failure:?}"));
+            }
+            Driver::Goal(_) => {}
+        }
+        self.start(&state.world, actor);
+        Ok(())
+    }
+
+    /// Whether the fault can strike here; if so, it has.
+    fn strike(&mut self, state: &mut State, index: usize, fault: Fault) -> Result<bool, String> {
+        let command = state.actors[index]
+            .rotation
+            .as_ref()
+            .expect("a running actor")
+            .poll();
+        if command.is_end() || !applies(fault, &command, &state.world) {
+            return Ok(false);
+        }
+        *self.fired.entry((fault, command.name())).or_default() += 1;
+        match fault {
+            Fault::CrashBefore | Fault::CrashAfter => {
+                if fault == Fault::CrashAfter {
+                    self.perform(state, index, &command)?;
+                }
+                let mut actor = state.actors[index].clone();
+                self.start(&state.world, &mut actor);
+                state.actors[index] = actor;
+            }
+            Fault::StoreBefore | Fault::StoreAfter => {
+                if fault == Fault::StoreAfter {
+                    self.perform(state, index, &command)?;
+                }
+                self.answer(state, index, Event::StoreFailed { retryable: true })?;
+            }
+            Fault::Plugin {
+                class,
+                applied,
+                effect,
+                retryable,
+            } => {
+                if effect {
+                    self.perform(state, index, &command)?;
+                }
+                let Event::PluginFailed(failure) = fails(class, applied) else {
+                    unreachable!()
+                };
+                let failure = PluginFailure {
+                    retryable,
+                    ..failure
+                };
+                self.answer(state, index, Event::PluginFailed(failure))?;
+            }
+            Fault::Pending => {
+                self.perform(state, index, &command)?;
+                self.answer(state, index, Event::StillPending { milliseconds: 10 })?;
+            }
+            Fault::ProbeUnknown => self.answer(state, index, Event::Probed(Liveness::Unknown))?,
+            Fault::Edit { other_credential } => {
+                state.world.edit_by_hand(other_credential);
+                check::world(&state.world)?;
+            }
+            Fault::CancelPending => {
+                state.world.labels.put(Label::Pending, None);
+                check::world(&state.world)?;
+                let mut actor = state.actors[index].clone();
+                if let Driver::Service { token, step } = &mut actor.driver {
+                    *token = state.world.begin_service_rotation();
+                    *step = Step::Create;
+                }
+                self.start(&state.world, &mut actor);
+                state.actors[index] = actor;
+            }
+            Fault::CancelRun => self.answer(state, index, Event::Cancelled)?,
+        }
+        Ok(true)
+    }
+}
+
+/// Where a fault makes a difference.
+fn applies(fault: Fault, command: &Command, world: &World) -> bool {
+    let writes = matches!(
+        command,
+        Command::MoveLabel { .. }
+            | Command::Promote { .. }
+            | Command::Create { .. }
+            | Command::Finish { .. }
+            | Command::Set { .. }
+            | Command::Retire { .. }
+    );
+    match fault {
+        Fault::CrashBefore | Fault::CrashAfter => writes,
+        Fault::StoreBefore => command.uses_store(),
+        Fault::StoreAfter => writes && !command.changes_target(),
+        Fault::Plugin {
+            effect, applied, ..
+        } => {
+            command.changes_target()
+                || (!effect && applied == Applied::No && command.calls_plugin())
+        }
+        Fault::Pending => {
+            matches!(
+                command,
+                Command::Set { .. } | Command::Retire { .. } | Command::Test { .. }
+            )
+        }
+        Fault::ProbeUnknown => matches!(command, Command::Probe { .. }),
+        Fault::CancelPending => world.holder(Label::Pending).is_some(),
+        Fault::Edit { .. } | Fault::CancelRun => true,
+    }
+}
+
+/// When nobody is at work any more, nothing is left in doubt or half-way.
+fn at_rest(world: &World, outcome: &Outcome) -> Result<(), String> {
+    if !world.is_live(world.current()) {
+        return Err(format!(
+            "the current version is dead at the end: {outcome:?}"
+        ));
+    }
+    if !matches!(outcome, Outcome::Promoted { .. }) {
+        return Ok(());
+    }
+    for label in [Label::Pending, Label::InDoubt, Label::Base, Label::Staged] {
+        if let Some(holder) = world.holder(label) {
+            return Err(format!("{label} is left on {holder} after {outcome:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn variant(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    text.split(|c: char| !c.is_alphanumeric())
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn trace(state: &State, index: usize, what: &str) -> String {
+    let command = state.actors[index].rotation.as_ref().map(Rotation::poll);
+    format!(
+        "{what}\n  at {command:?} of actor {index}\n  in {:?}",
+        state.world
+    )
+}

@@ -1,0 +1,509 @@
+//! What is enumerated: which drivers meet which adversary, for every strategy.
+
+use std::collections::{BTreeSet, HashSet};
+
+use keyturn_protocol::*;
+
+use super::explore::{Driver, Explorer, Fault, State};
+use super::world::{GRACE_MS, Kind, World};
+
+/// What all scenarios together have reached.
+#[derive(Default)]
+pub struct Coverage {
+    pub transitions: BTreeSet<(&'static str, &'static str)>,
+    pub rules: BTreeSet<Rule>,
+}
+
+impl Coverage {
+    pub fn add(&mut self, explorer: &Explorer) {
+        self.transitions.extend(&explorer.transitions);
+        self.rules.extend(&explorer.rules);
+    }
+}
+
+/// The totals of one scenario over all its explorations.
+pub struct Tally<'a> {
+    name: &'static str,
+    coverage: &'a mut Coverage,
+    schedules: u128,
+    states: usize,
+    fired: u64,
+}
+
+impl<'a> Tally<'a> {
+    pub fn new(name: &'static str, coverage: &'a mut Coverage) -> Tally<'a> {
+        Tally {
+            name,
+            coverage,
+            schedules: 0,
+            states: 0,
+            fired: 0,
+        }
+    }
+
+    /// Explores, and demands that each of the faults struck somewhere.
+    pub fn explore(
+        &mut self,
+        explorer: &mut Explorer,
+        world: World,
+        drivers: &[Driver],
+        faults: u8,
+    ) {
+        let kind = world.kind;
+        let actors = drivers
+            .iter()
+            .map(|d| explorer.actor(&world, d.clone(), 9))
+            .collect();
+        let verdict = explorer.explore(State {
+            world,
+            actors,
+            faults_left: faults,
+        });
+        self.schedules += verdict.unwrap_or_else(|what| panic!("{}, {kind:?}: {what}", self.name));
+        self.states += explorer.states();
+        self.fired += explorer.fired.values().sum::<u64>();
+        self.coverage.add(explorer);
+    }
+
+    pub fn print(self) {
+        println!(
+            "enumerated {}: {} schedules, {} states, {} faults fired",
+            self.name, self.schedules, self.states, self.fired
+        );
+    }
+}
+
+pub fn rotate(kind: Kind) -> Goal {
+    Goal::Rotate {
+        now: false,
+        lead_ms: kind.lead_ms(),
+        unstick: false,
+    }
+}
+
+/// A world in which the strategy has rotated before, so that a predecessor is in its grace.
+pub fn rotated_once(kind: Kind, grace_ms: u64) -> World {
+    let mut explorer = Explorer::new(&[]);
+    let world = World::new(kind, grace_ms);
+    let actors = vec![explorer.actor(&world, Driver::Goal(rotate(kind)), 0)];
+    let mut state = State {
+        world,
+        actors,
+        faults_left: 0,
+    };
+    while state.actors[0].rotation.is_some() {
+        explorer.advance(&mut state, 0).unwrap();
+    }
+    state.world
+}
+
+/// The worlds in which every strategy is tried: never rotated, in its grace, and past it.
+fn worlds(kind: Kind) -> [World; 3] {
+    let in_grace = rotated_once(kind, GRACE_MS);
+    let past_grace = World {
+        now_ms: in_grace.now_ms + GRACE_MS,
+        ..in_grace.clone()
+    };
+    [World::new(kind, GRACE_MS), in_grace, past_grace]
+}
+
+/// A rotation that the service drives step by step.
+fn service(world: &mut World) -> Driver {
+    Driver::Service {
+        token: world.begin_service_rotation(),
+        step: Step::Create,
+    }
+}
+
+fn explore_service(tally: &mut Tally<'_>, explorer: &mut Explorer, mut world: World, faults: u8) {
+    let driver = service(&mut world);
+    tally.explore(explorer, world, &[driver], faults);
+}
+
+/// Every goal that makes sense in that world.
+fn goals(world: &World) -> Vec<Goal> {
+    let kind = world.kind;
+    let lead_ms = kind.lead_ms();
+    let mut goals = vec![
+        rotate(kind),
+        Goal::Rotate {
+            now: true,
+            lead_ms,
+            unstick: false,
+        },
+    ];
+    if world.holder(Label::Previous).is_some() {
+        goals.extend([Goal::Retire { now: false }, Goal::Retire { now: true }]);
+        let supports = |purpose| kind.facts().purposes.contains(purpose);
+        if supports(Purpose::Extend) {
+            goals.push(Goal::Extend);
+        }
+        if supports(Purpose::Restore) && kind != Kind::Alternating {
+            goals.push(Goal::Restore {
+                version: VersionId::new("first"),
+                now: true,
+            });
+        }
+    }
+    goals
+}
+
+fn demand(explorer: &Explorer, faults: &[Fault], commands: &[&'static str]) {
+    for fault in faults {
+        for command in commands {
+            assert!(
+                explorer.fired.contains_key(&(*fault, *command)),
+                "{fault:?} never hit {command}"
+            );
+        }
+    }
+}
+
+/// Every crash point before and after each effect, and every ordered pair of them.
+pub fn crashes(coverage: &mut Coverage) {
+    let faults = [Fault::CrashBefore, Fault::CrashAfter];
+    let mut tally = Tally::new("crashes", coverage);
+    for kind in Kind::ALL {
+        for world in worlds(kind) {
+            for goal in goals(&world) {
+                let mut explorer = Explorer::new(&faults);
+                tally.explore(
+                    &mut explorer,
+                    world.clone(),
+                    &[Driver::Goal(goal.clone())],
+                    2,
+                );
+                if goal == rotate(kind) {
+                    demand(
+                        &explorer,
+                        &faults,
+                        &["MoveLabel", "Create", "Finish", "Promote"],
+                    );
+                    if world.has_target() {
+                        demand(&explorer, &faults, &["Set"]);
+                    }
+                }
+            }
+            let mut explorer = Explorer::new(&faults);
+            explore_service(&mut tally, &mut explorer, world.clone(), 2);
+            demand(
+                &explorer,
+                &faults,
+                &["MoveLabel", "Create", "Finish", "Promote"],
+            );
+        }
+    }
+    tally.print();
+}
+
+/// `set`, `retire` and the rest fail with each `applied`, before and after having had their effect.
+pub fn failing_calls(coverage: &mut Coverage) {
+    let class = FailureClass::Path;
+    let mut faults = vec![Fault::Pending, Fault::ProbeUnknown, Fault::CrashAfter];
+    for retryable in [false, true] {
+        for (applied, effect) in [
+            (Applied::No, false),
+            (Applied::Unknown, false),
+            (Applied::Unknown, true),
+            (Applied::Yes, true),
+        ] {
+            faults.push(Fault::Plugin {
+                class,
+                applied,
+                effect,
+                retryable,
+            });
+        }
+    }
+    let mut tally = Tally::new("failing calls", coverage);
+    for kind in Kind::ALL {
+        for world in worlds(kind) {
+            let mut explorer = Explorer::new(&faults);
+            tally.explore(
+                &mut explorer,
+                world.clone(),
+                &[Driver::Goal(rotate(kind))],
+                2,
+            );
+            if world.has_target() {
+                demand(&explorer, &faults[3..], &["Set"]);
+            }
+            let mut explorer = Explorer::new(&faults);
+            explore_service(&mut tally, &mut explorer, world.clone(), 2);
+        }
+    }
+    tally.print();
+}
+
+/// The store fails before and after it did what was asked.
+pub fn failing_store(coverage: &mut Coverage) {
+    let faults = [Fault::StoreBefore, Fault::StoreAfter];
+    let mut tally = Tally::new("failing store", coverage);
+    for kind in Kind::ALL {
+        for world in worlds(kind) {
+            let mut explorer = Explorer::new(&faults);
+            tally.explore(
+                &mut explorer,
+                world.clone(),
+                &[Driver::Goal(rotate(kind))],
+                2,
+            );
+            demand(&explorer, &faults, &["MoveLabel", "Create", "Promote"]);
+            let mut explorer = Explorer::new(&faults);
+            explore_service(&mut tally, &mut explorer, world.clone(), 2);
+        }
+    }
+    tally.print();
+}
+
+/// Two rotators in every order, and one of them crashing anywhere.
+pub fn two_rotators(coverage: &mut Coverage) {
+    let faults = [Fault::CrashBefore, Fault::CrashAfter];
+    let mut tally = Tally::new("two rotators", coverage);
+    for kind in Kind::ALL {
+        for grace_ms in [0, GRACE_MS] {
+            let driver = Driver::Goal(rotate(kind));
+            let mut explorer = Explorer::new(&faults);
+            explorer.tolerates =
+                |reason| matches!(reason, Reason::WithinGrace { .. } | Reason::Contended);
+            tally.explore(
+                &mut explorer,
+                World::new(kind, grace_ms),
+                &[driver.clone(), driver],
+                0,
+            );
+            let promoted = explorer.endings.get("Promoted");
+            assert!(
+                promoted.is_some(),
+                "nobody promoted: {:?}",
+                explorer.endings
+            );
+        }
+        let mut world = World::new(kind, GRACE_MS);
+        let driver = service(&mut world);
+        let mut explorer = Explorer::new(&faults);
+        tally.explore(&mut explorer, world, &[driver.clone(), driver], 0);
+    }
+    tally.print();
+}
+
+/// A run, or the service's rotation, is cancelled at every point and begun anew.
+pub fn cancelled(coverage: &mut Coverage) {
+    let faults = [Fault::CancelRun, Fault::CancelPending, Fault::CrashAfter];
+    let mut tally = Tally::new("cancelled", coverage);
+    for kind in Kind::ALL {
+        for world in worlds(kind) {
+            let mut explorer = Explorer::new(&faults);
+            tally.explore(
+                &mut explorer,
+                world.clone(),
+                &[Driver::Goal(rotate(kind))],
+                2,
+            );
+            let mut explorer = Explorer::new(&faults);
+            explore_service(&mut tally, &mut explorer, world.clone(), 2);
+            demand(
+                &explorer,
+                &faults[1..2],
+                &["Finish", "Promote", "Test", "MoveLabel", "Create"],
+            );
+        }
+    }
+    tally.print();
+}
+
+/// A value stored by hand at every point (RotationAbandoned), alone and with a crash.
+pub fn edited_by_hand(coverage: &mut Coverage) {
+    let mut tally = Tally::new("edited by hand", coverage);
+    for other_credential in [false, true] {
+        let edit = Fault::Edit { other_credential };
+        for kind in Kind::ALL {
+            let mut explorer = Explorer::new(&[edit]);
+            let world = World::new(kind, GRACE_MS);
+            tally.explore(&mut explorer, world, &[Driver::Goal(rotate(kind))], 1);
+            demand(
+                &explorer,
+                &[edit],
+                &["MoveLabel", "Create", "Finish", "Promote"],
+            );
+            let mut explorer = Explorer::new(&[edit]);
+            explore_service(&mut tally, &mut explorer, World::new(kind, GRACE_MS), 1);
+        }
+    }
+    tally.print();
+}
+
+/// The target's policy refuses the first values: three are replaced, then the run gives up; under
+/// the service's token there is no second value.
+pub fn rejected_values(coverage: &mut Coverage) {
+    let faults = [Fault::CrashBefore, Fault::CrashAfter];
+    let mut tally = Tally::new("rejected values", coverage);
+    for kind in [Kind::Alternating, Kind::Dual, Kind::Single] {
+        for refused in 1..=4 {
+            let refusing = World {
+                refuses: (1..=refused).collect(),
+                ..World::new(kind, GRACE_MS)
+            };
+            let mut explorer = Explorer::new(&faults);
+            explorer.tolerates = |reason| matches!(reason, Reason::Rejected);
+            tally.explore(
+                &mut explorer,
+                refusing.clone(),
+                &[Driver::Goal(rotate(kind))],
+                0,
+            );
+            let gave_up = explorer.endings.contains_key("Rejected");
+            assert_eq!(
+                gave_up,
+                refused > 3,
+                "{refused} refused values: {:?}",
+                explorer.endings
+            );
+
+            let mut explorer = Explorer::new(&faults);
+            let mut world = refusing;
+            let driver = service(&mut world);
+            tally.explore(&mut explorer, world, &[driver], 1);
+            assert!(explorer.endings.contains_key("Rejected"));
+        }
+    }
+    tally.print();
+}
+
+/// Every sequence of up to six invocations: duplicated, reordered, skipped, of a foreign token and
+/// of one that is not pending. Sequences that reach the same world go on as one.
+pub fn step_sequences(coverage: &mut Coverage) {
+    const LENGTH_MAX: u32 = 6;
+    let mut sequences: u128 = 0;
+    let mut states = 0;
+    let mut promoted = 0;
+    for kind in Kind::ALL {
+        let mut world = rotated_once(kind, GRACE_MS);
+        world.now_ms += GRACE_MS;
+        let token = world.begin_service_rotation();
+        let tokens = [
+            token.clone(),
+            VersionId::new("first"),
+            VersionId::new("unheard-of"),
+        ];
+        let mut frontier = HashSet::from([world]);
+        let mut alphabet = 0;
+        for _ in 0..LENGTH_MAX {
+            let mut reached = HashSet::new();
+            for world in &frontier {
+                alphabet = 0;
+                for step in Step::ALL {
+                    for token in &tokens {
+                        alphabet += 1;
+                        reached.insert(invoke(coverage, world.clone(), step, token.clone()));
+                    }
+                }
+            }
+            states += reached.len();
+            frontier = reached;
+        }
+        sequences += (1..=LENGTH_MAX)
+            .map(|length| u128::pow(alphabet, length))
+            .sum::<u128>();
+        promoted += frontier
+            .iter()
+            .filter(|world| *world.current() == token)
+            .count();
+    }
+    assert!(
+        promoted > 0,
+        "no sequence of six holds the four steps in order"
+    );
+    println!("enumerated step sequences: {sequences} schedules, {states} states, 0 faults fired");
+}
+
+/// One invocation, whatever its end.
+fn invoke(coverage: &mut Coverage, world: World, step: Step, token: VersionId) -> World {
+    let mut explorer = Explorer::new(&[]);
+    explorer.tolerates = |_| true;
+    let before = world.clone();
+    let actor = explorer.actor(
+        &world,
+        Driver::Service {
+            token: token.clone(),
+            step,
+        },
+        0,
+    );
+    let mut state = State {
+        world,
+        actors: vec![actor],
+        faults_left: 0,
+    };
+    let goes_on = |state: &State| {
+        let rotation = state.actors[0].rotation.as_ref();
+        rotation.is_some_and(|rotation| !rotation.poll().is_end())
+    };
+    while goes_on(&state) {
+        explorer.advance(&mut state, 0).unwrap();
+    }
+    coverage.add(&explorer);
+    if before.holder(Label::Pending) != Some(&token) && before.current() != &token {
+        assert_eq!(before, state.world, "a foreign token changed something");
+    }
+    // Repeated, it changes nothing.
+    let again = explorer.actor(&state.world, Driver::Service { token, step }, 0);
+    let once = state.world.clone();
+    state.actors = vec![again];
+    while goes_on(&state) {
+        explorer.advance(&mut state, 0).unwrap();
+    }
+    assert_eq!(
+        once.labels, state.world.labels,
+        "{step:?} twice is not {step:?} once"
+    );
+    assert_eq!(
+        once.accepts, state.world.accepts,
+        "{step:?} twice is not {step:?} once"
+    );
+    state.world
+}
+
+/// A machine in every state, one for each command.
+pub fn states_of_every_command() -> Vec<Rotation> {
+    let mut found = std::collections::BTreeMap::new();
+    for kind in [Kind::Alternating, Kind::Announced] {
+        for mut world in worlds(kind) {
+            let trial = Goal::Step {
+                step: Step::Test,
+                token: world.begin_service_rotation(),
+            };
+            let own = World {
+                labels: without_pending(&world),
+                ..world.clone()
+            };
+            for (world, goal) in [
+                (own.clone(), rotate(kind)),
+                (own, Goal::Retire { now: true }),
+                (world, trial),
+            ] {
+                let mut explorer = Explorer::new(&[]);
+                explorer.tolerates = |_| true;
+                let actors = vec![explorer.actor(&world, Driver::Goal(goal), 0)];
+                let mut state = State {
+                    world,
+                    actors,
+                    faults_left: 0,
+                };
+                while let Some(rotation) = &state.actors[0].rotation {
+                    found
+                        .entry(rotation.poll().name())
+                        .or_insert_with(|| rotation.clone());
+                    explorer.advance(&mut state, 0).unwrap();
+                }
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+fn without_pending(world: &World) -> Labels {
+    let mut labels = world.labels.clone();
+    labels.put(Label::Pending, None);
+    labels
+}

@@ -1,0 +1,479 @@
+//! The store, the notes, the target and the clock as one value that can be cloned and compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keyturn_protocol::*;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Alternating,
+    Dual,
+    Single,
+    Overlap,
+    Announced,
+    /// No target, and the operator deletes the old value at the vendor.
+    Assisted,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 6] = [
+        Kind::Alternating,
+        Kind::Dual,
+        Kind::Single,
+        Kind::Overlap,
+        Kind::Announced,
+        Kind::Assisted,
+    ];
+
+    pub fn facts(self) -> StrategyFacts {
+        let (effect, purposes) = match self {
+            Kind::Alternating | Kind::Dual => (
+                Effect::Additive,
+                Purposes::of(&[Purpose::Replace, Purpose::Restore]),
+            ),
+            Kind::Single => (
+                Effect::Replacing,
+                Purposes::of(&[Purpose::Replace, Purpose::Restore]),
+            ),
+            Kind::Overlap | Kind::Announced => (Effect::None, Purposes::of(&Purpose::ALL)),
+            Kind::Assisted => (
+                Effect::None,
+                Purposes::of(&[Purpose::Replace, Purpose::Retire]),
+            ),
+        };
+        StrategyFacts {
+            effect,
+            purposes,
+            needs_operator: self == Kind::Assisted,
+        }
+    }
+
+    pub fn how(self) -> How {
+        How {
+            at_target: matches!(self, Kind::Alternating | Kind::Dual),
+            new_version: matches!(self, Kind::Overlap | Kind::Announced | Kind::Assisted),
+            by_operator: self == Kind::Assisted,
+        }
+    }
+
+    pub fn lead_ms(self) -> u64 {
+        if self == Kind::Announced { LEAD_MS } else { 0 }
+    }
+}
+
+pub const LEAD_MS: u64 = 300_000;
+pub const GRACE_MS: u64 = 3_600_000;
+
+/// What a version holds. `spare` is the second key of a value without a target: the previous one,
+/// or the announced one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Value {
+    pub user: u8,
+    pub key: u8,
+    pub spare: Option<u8>,
+    pub edits: u8,
+    pub host: u8,
+}
+
+impl Value {
+    pub fn credential(&self) -> (u8, u8) {
+        (self.user, self.key)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Version {
+    pub value: Option<Value>,
+    pub base: Option<VersionId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Note {
+    pub subject: VersionId,
+    pub successor: VersionId,
+    pub due_ms: u64,
+    pub how: How,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World {
+    pub kind: Kind,
+    pub grace_ms: u64,
+    pub labels: Labels,
+    pub versions: BTreeMap<VersionId, Version>,
+    /// What the target accepts; for kinds without one, what the vendor has not deleted.
+    pub accepts: BTreeSet<(u8, u8)>,
+    pub note: Option<Note>,
+    pub announced: Option<(VersionId, u64)>,
+    pub now_ms: u64,
+    pub keys: u8,
+    pub rotation_enabled: Option<bool>,
+    /// Keys that the target's policy refuses.
+    pub refuses: BTreeSet<u8>,
+    /// The operator has deleted the old key.
+    pub operator_acted: bool,
+}
+
+pub fn id(text: &str) -> VersionId {
+    VersionId::new(text)
+}
+
+impl World {
+    /// One version, current and live.
+    pub fn new(kind: Kind, grace_ms: u64) -> World {
+        let first = Value {
+            user: 0,
+            key: 0,
+            spare: None,
+            edits: 0,
+            host: 0,
+        };
+        let mut world = World {
+            kind,
+            grace_ms,
+            labels: Labels::default(),
+            versions: BTreeMap::new(),
+            accepts: BTreeSet::from([first.credential()]),
+            note: None,
+            announced: None,
+            now_ms: 0,
+            keys: 1,
+            rotation_enabled: None,
+            refuses: BTreeSet::new(),
+            operator_acted: true,
+        };
+        world.versions.insert(
+            id("first"),
+            Version {
+                value: Some(first),
+                base: None,
+            },
+        );
+        world.labels.put(Label::Current, Some(id("first")));
+        world
+    }
+
+    pub fn holder(&self, label: Label) -> Option<&VersionId> {
+        self.labels.holder(label)
+    }
+
+    pub fn current(&self) -> &VersionId {
+        self.holder(Label::Current).unwrap()
+    }
+
+    pub fn value(&self, version: &VersionId) -> &Value {
+        self.versions[version].value.as_ref().unwrap()
+    }
+
+    pub fn has_target(&self) -> bool {
+        self.kind.facts().effect != Effect::None
+    }
+
+    pub fn is_live(&self, version: &VersionId) -> bool {
+        let value = self
+            .versions
+            .get(version)
+            .and_then(|version| version.value.as_ref());
+        value.is_some_and(|value| !self.has_target() || self.accepts.contains(&value.credential()))
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let current = self.current();
+        let content = |version: &Version| match &version.value {
+            None => Content::Absent,
+            Some(value) if value == self.value(current) => Content::SameAsCurrent,
+            Some(_) => Content::Present,
+        };
+        Snapshot {
+            labels: self.labels.clone(),
+            versions: self
+                .versions
+                .iter()
+                .map(|(id, v)| (id.clone(), content(v)))
+                .collect(),
+            rotation_enabled: self.rotation_enabled,
+            owed: self
+                .note
+                .as_ref()
+                .filter(|note| note.successor == *current)
+                .map(|note| {
+                    let left_ms = note.due_ms.saturating_sub(self.now_ms);
+                    Obligation {
+                        subject: note.subject.clone(),
+                        how: note.how,
+                        grace_left_seconds: left_ms.div_ceil(1_000),
+                    }
+                }),
+            announced: self
+                .announced
+                .as_ref()
+                .filter(|(version, _)| version == current)
+                .map(|(version, at_ms)| Announced {
+                    version: version.clone(),
+                    lead_left_ms: (at_ms + LEAD_MS).saturating_sub(self.now_ms),
+                }),
+        }
+    }
+
+    /// Whether the promotion that a note was written for took place.
+    pub fn binds(&self, note: &Note) -> bool {
+        let current = self.current();
+        let labelled = self.holder(Label::Retiring) == Some(&note.subject);
+        note.successor == *current || (labelled && note.subject != *current)
+    }
+
+    /// Carries a command out without any fault.
+    pub fn execute(&mut self, command: &Command) -> Event {
+        match command {
+            Command::Observe => Event::Observed(self.snapshot()),
+            Command::NewToken => Event::Token(id(&format!("keyturn-{}", self.versions.len()))),
+            Command::MoveLabel { label, from, to } => self.move_label(*label, from, to),
+            Command::Create {
+                token,
+                base,
+                purpose,
+                stage,
+                restore,
+            } => self.create(token, base, *purpose, *stage, restore.as_ref()),
+            Command::CompareIdentity { candidate } => {
+                if self.value(candidate).host == self.value(self.current()).host {
+                    Event::IdentityEqual
+                } else {
+                    Event::IdentityDiffers
+                }
+            }
+            Command::Set { candidate } => self.set(candidate),
+            Command::Test { candidate } if self.is_live(candidate) => {
+                Event::Completed { changed: false }
+            }
+            Command::Test { .. } => fails(FailureClass::Auth, Applied::No),
+            Command::Finish { candidate, base } => self.finish(candidate, base),
+            Command::Promote { to, from, purpose } => self.promote(to, from, *purpose),
+            Command::Probe { subject } => Event::Probed(self.probe(subject)),
+            Command::Retire { subject } => self.retire(subject),
+            Command::Check => Event::Checked { passed: true },
+            Command::Wait { milliseconds, why } => {
+                // Only pauses that planning reads off the notes need a clock.
+                if *why == WaitReason::Lead {
+                    self.now_ms += milliseconds;
+                }
+                Event::Elapsed
+            }
+            Command::Done(_) | Command::Failed(_) => unreachable!("an end takes no answer"),
+        }
+    }
+
+    /// `UpdateSecretVersionStage`.
+    fn move_label(
+        &mut self,
+        label: Label,
+        from: &Option<VersionId>,
+        to: &Option<VersionId>,
+    ) -> Event {
+        let holder = self.holder(label).cloned();
+        let in_place = from.is_none() && holder == *to;
+        if holder != *from && !in_place {
+            return Event::Refused;
+        }
+        self.labels.put(label, to.clone());
+        Event::Moved
+    }
+
+    fn promote(&mut self, to: &VersionId, from: &VersionId, purpose: Option<Purpose>) -> Event {
+        if self.current() != from {
+            return Event::Refused;
+        }
+        self.put_current(to);
+        match purpose {
+            Some(Purpose::Announce) => self.announced = Some((to.clone(), self.now_ms)),
+            Some(Purpose::Retire) => self.note = None,
+            _ => {}
+        }
+        Event::Moved
+    }
+
+    fn put_current(&mut self, to: &VersionId) {
+        let from = self.current().clone();
+        self.labels.put(Label::Previous, Some(from));
+        self.labels.put(Label::Current, Some(to.clone()));
+    }
+
+    fn new_key(&mut self) -> u8 {
+        self.keys += 1;
+        self.keys - 1
+    }
+
+    fn create(
+        &mut self,
+        token: &VersionId,
+        base: &VersionId,
+        purpose: Purpose,
+        stage: Label,
+        restore: Option<&VersionId>,
+    ) -> Event {
+        let old = self.value(base).clone();
+        let mut value = Value {
+            spare: None,
+            ..old.clone()
+        };
+        match purpose {
+            Purpose::Replace => {
+                value.key = self.new_key();
+                match self.kind {
+                    Kind::Alternating => value.user = 1 - old.user,
+                    Kind::Dual | Kind::Single => {}
+                    Kind::Overlap | Kind::Announced | Kind::Assisted => value.spare = Some(old.key),
+                }
+            }
+            Purpose::Announce => value.spare = Some(self.new_key()),
+            Purpose::Activate => {
+                value.key = old.spare.expect("only an announced value is activated");
+                value.spare = Some(old.key);
+            }
+            Purpose::Extend => value.spare = old.spare,
+            Purpose::Retire => {}
+            Purpose::Restore => value = self.value(restore.unwrap()).clone(),
+        }
+        if self
+            .versions
+            .get(token)
+            .is_none_or(|version| version.value.is_none())
+        {
+            let version = Version {
+                value: Some(value),
+                base: Some(base.clone()),
+            };
+            self.versions.insert(token.clone(), version);
+            self.labels.put(stage, Some(token.clone()));
+        }
+        Event::Created
+    }
+
+    fn set(&mut self, candidate: &VersionId) -> Event {
+        let new = self.value(candidate).credential();
+        let current = self.value(self.current()).credential();
+        if self.refuses.contains(&new.1) {
+            return fails(FailureClass::Rejected, Applied::No);
+        }
+        if self.kind == Kind::Alternating && new.0 == current.0 && new != current {
+            return fails(FailureClass::Conflict, Applied::No);
+        }
+        let known = [
+            Label::Current,
+            Label::Previous,
+            Label::InDoubt,
+            Label::Retiring,
+        ];
+        let opens = self.is_live(candidate)
+            || known
+                .iter()
+                .any(|label| self.holder(*label).is_some_and(|v| self.is_live(v)));
+        if self.kind != Kind::Alternating && !opens {
+            return fails(FailureClass::Auth, Applied::No);
+        }
+        let before = self.accepts.clone();
+        match self.kind {
+            Kind::Alternating => self.accepts.retain(|(user, _)| *user != new.0),
+            Kind::Dual => self.accepts.retain(|credential| *credential == current),
+            _ => self.accepts.clear(),
+        }
+        self.accepts.insert(new);
+        Event::Completed {
+            changed: before != self.accepts,
+        }
+    }
+
+    fn probe(&self, subject: &VersionId) -> Liveness {
+        if self.kind == Kind::Assisted && subject != self.current() {
+            return if self.operator_acted {
+                Liveness::Dead
+            } else {
+                Liveness::Live
+            };
+        }
+        if self.is_live(subject) {
+            Liveness::Live
+        } else {
+            Liveness::Dead
+        }
+    }
+
+    fn retire(&mut self, subject: &VersionId) -> Event {
+        let credential = self.value(subject).credential();
+        let held = credential == self.value(self.current()).credential();
+        if !held && self.kind == Kind::Single && self.accepts.contains(&credential) {
+            return fails(FailureClass::Invalid, Applied::No);
+        }
+        let changed = !held && self.accepts.remove(&credential);
+        if self
+            .note
+            .as_ref()
+            .is_some_and(|note| note.subject == *subject && note.how.at_target)
+        {
+            self.note = None;
+        }
+        Event::Completed { changed }
+    }
+
+    fn finish(&mut self, candidate: &VersionId, base: &VersionId) -> Event {
+        let how = self.kind.how();
+        if how != How::default() {
+            let due_ms = self.now_ms + self.grace_ms;
+            let (subject, successor) = (base.clone(), candidate.clone());
+            self.note = Some(Note {
+                subject,
+                successor,
+                due_ms,
+                how,
+            });
+        }
+        Event::Planned(how)
+    }
+
+    /// A person stores a value by hand: the service removes `AWSPENDING` (RotationAbandoned).
+    pub fn edit_by_hand(&mut self, other_credential: bool) {
+        let mut value = self.value(self.current()).clone();
+        let old = value.credential();
+        value.edits += 1;
+        if other_credential {
+            value.key = self.new_key();
+            // On a target with one password the person replaces whatever it is by now.
+            self.accepts.retain(|(user, _)| *user != old.0);
+            self.accepts.insert(value.credential());
+        }
+        let edited = id(&format!("edit-{}", self.versions.len()));
+        self.versions.insert(
+            edited.clone(),
+            Version {
+                value: Some(value),
+                base: None,
+            },
+        );
+        self.labels.put(Label::Pending, None);
+        self.put_current(&edited);
+    }
+
+    /// `RotateSecret`: an empty version under `AWSPENDING`, unless a rotation is in progress.
+    pub fn begin_service_rotation(&mut self) -> VersionId {
+        let token = id(&format!("token-{}", self.versions.len()));
+        self.versions.insert(
+            token.clone(),
+            Version {
+                value: None,
+                base: None,
+            },
+        );
+        self.labels.put(Label::Pending, Some(token.clone()));
+        token
+    }
+}
+
+pub fn fails(class: FailureClass, applied: Applied) -> Event {
+    let failure = PluginFailure {
+        class,
+        applied,
+        retryable: false,
+        retry_after_ms: None,
+    };
+    Event::PluginFailed(failure)
+}
