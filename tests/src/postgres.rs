@@ -114,7 +114,7 @@ impl Cluster {
 
     /// The same in another database.
     pub fn query_in(&self, database: &str, sql: &str) -> Result<String, PostgresError> {
-        let mut psql = Command::new(self.binaries.program("psql"));
+        let mut psql = without_pg_variables(Command::new(self.binaries.program("psql")));
         psql.arg("-h").arg(self.socket_dir());
         run_psql(psql, self.port, (SUPERUSER, database), sql)
     }
@@ -127,7 +127,7 @@ impl Cluster {
         database: &str,
         sql: &str,
     ) -> Result<String, PostgresError> {
-        let mut psql = Command::new(self.binaries.program("psql"));
+        let mut psql = without_pg_variables(Command::new(self.binaries.program("psql")));
         psql.args(["-h", self.host()]).env("PGPASSWORD", password);
         run_psql(psql, self.port, (user, database), sql)
     }
@@ -242,7 +242,8 @@ impl Cluster {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = self.run_as.command(&self.binaries.program(program));
+        let mut command =
+            without_pg_variables(self.run_as.command(&self.binaries.program(program)));
         command.current_dir(self.scratch.path());
         command
     }
@@ -294,6 +295,16 @@ fn run_psql(
     Ok(String::from_utf8_lossy(&output.stdout)
         .trim_end()
         .to_owned())
+}
+
+/// PGHOST, PGDATA and the like in the caller's environment are for another server.
+fn without_pg_variables(mut command: Command) -> Command {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PG") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 fn free_port() -> Result<u16, PostgresError> {

@@ -75,12 +75,11 @@ impl Scratch {
     /// `stop_script` in it with `/bin/sh`, as that user; the script must be safe to run when
     /// nothing was started.
     pub fn guarded(prefix: &str, run_as: RunAs, stop_script: &str) -> io::Result<Self> {
-        let path = tempfile::Builder::new()
+        let folder = tempfile::Builder::new()
             .prefix(&format!("{prefix}-"))
             .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir()?
-            .keep();
-        run_as.own(&path)?;
+            .tempdir()?;
+        run_as.own(folder.path())?;
         // The second round is for a process that still wrote into the folder while it was removed.
         let script = format!(
             "cat >/dev/null; cd \"$1\" || exit 0\n{stop_script}\ncd /; rm -rf \"$1\" || {{ sleep 1; rm -rf \"$1\"; }}"
@@ -88,7 +87,7 @@ impl Scratch {
         let watchdog = run_as
             .command(Path::new("/bin/sh"))
             .args(["-c", &script, "watchdog"])
-            .arg(&path)
+            .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -96,6 +95,8 @@ impl Scratch {
             // the test, and the watchdog must survive both.
             .process_group(0)
             .spawn()?;
+        // From here on the watchdog removes it.
+        let path = folder.keep();
         Ok(Self { path, watchdog })
     }
 

@@ -50,11 +50,11 @@ impl Source {
             .map(str::to_owned)
             .collect();
         let path = path.strip_prefix(root()).unwrap().display().to_string();
-        // The crate `tests` is itself called so; what counts is a folder of tests inside a crate.
+        // The crate `tests` is itself called so; what counts is a folder or file inside a crate.
         let inside = path.strip_prefix("tests/").unwrap_or(&path);
-        let is_test_file = inside.starts_with("tests/")
-            || inside.contains("/tests/")
-            || inside.ends_with("tests.rs");
+        let is_test_file = inside
+            .split('/')
+            .any(|part| part.trim_end_matches(".rs").ends_with("tests"));
         let tests_from = if is_test_file {
             0
         } else {
