@@ -79,10 +79,10 @@ pub(crate) fn administrator(ctx: &Context, door: &Door, key: Option<Key>) -> Res
 /// Somebody who can look at the server on which roles are changed: the admin, or any known value.
 /// `None`: nobody gets in.
 pub(crate) fn observer(ctx: &Context, door: &Door) -> Result<Option<Link>, Error> {
-    if companion(ctx).is_some() {
-        if let Ok(link) = administrator(ctx, door, None) {
-            return Ok(Some(link));
-        }
+    if companion(ctx).is_some()
+        && let Ok(link) = administrator(ctx, door, None)
+    {
+        return Ok(Some(link));
     }
     Ok(open_with(ctx, door, |_| true)?.map(|key| key.link))
 }

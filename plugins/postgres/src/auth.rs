@@ -205,7 +205,7 @@ mod tests {
         bytes.extend_from_slice(body);
         let mut frames = Frames::default();
         frames.push(&bytes);
-        frames.next().unwrap().unwrap()
+        frames.next_message().unwrap().unwrap()
     }
 
     fn request(kind: u32, rest: &[u8]) -> Message {

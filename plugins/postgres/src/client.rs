@@ -217,7 +217,12 @@ impl<S: Stream> Session<S> {
 
     fn next(&mut self) -> Result<Message, Error> {
         loop {
-            if let Some(message) = self.frames.0.next().map_err(|e| Error::protocol(e.0))? {
+            if let Some(message) = self
+                .frames
+                .0
+                .next_message()
+                .map_err(|e| Error::protocol(e.0))?
+            {
                 return Ok(message);
             }
             let bytes = self.stream.read(READ_BYTES).map_err(|fault| fault.error)?;

@@ -42,12 +42,13 @@ impl Login {
 
     fn of(members: &Members) -> Result<Login, Error> {
         let engine: Option<String> = members.get("engine")?;
-        if let Some(engine) = &engine {
-            if !ENGINES.contains(&engine.as_str()) {
-                return Err(Error::invalid_secret(
-                    "the member `engine` does not name PostgreSQL; use the plugin for that engine",
-                ));
-            }
+        if engine
+            .as_ref()
+            .is_some_and(|engine| !ENGINES.contains(&engine.as_str()))
+        {
+            return Err(Error::invalid_secret(
+                "the member `engine` does not name PostgreSQL; use the plugin for that engine",
+            ));
         }
         let user: String = members.require(USERNAME)?;
         valid_name(USERNAME, &user)?;

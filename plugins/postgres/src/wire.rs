@@ -82,7 +82,7 @@ impl Frames {
     }
 
     /// The next whole message, `None` while it is incomplete.
-    pub fn next(&mut self) -> Result<Option<Message>, WireError> {
+    pub fn next_message(&mut self) -> Result<Option<Message>, WireError> {
         let header = Header::parse(&self.buffer).map_err(malformed)?;
         let Some(header) = header else {
             return Ok(None);
@@ -172,7 +172,7 @@ mod tests {
     fn parse(bytes: &[u8]) -> Result<Option<Message>, WireError> {
         let mut frames = Frames::default();
         frames.push(bytes);
-        frames.next()
+        frames.next_message()
     }
 
     #[test]
@@ -186,11 +186,11 @@ mod tests {
         let mut frames = Frames::default();
         for byte in &bytes[..bytes.len() - 1] {
             frames.push(&[*byte]);
-            assert!(frames.next().unwrap().is_none());
+            assert!(frames.next_message().unwrap().is_none());
         }
         frames.push(&bytes[bytes.len() - 1..]);
         assert!(matches!(
-            frames.next().unwrap(),
+            frames.next_message().unwrap(),
             Some(Message::ReadyForQuery(_))
         ));
         assert_eq!(frames.buffered(), 0);

@@ -41,13 +41,13 @@ impl Stream for Peer {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), NetFault> {
         self.writes += 1;
-        if let Some((number, sent)) = self.fail_write {
-            if number == self.writes {
-                return Err(NetFault {
-                    error: Error::unreachable("cut"),
-                    sent,
-                });
-            }
+        if let Some((number, sent)) = self.fail_write
+            && number == self.writes
+        {
+            return Err(NetFault {
+                error: Error::unreachable("cut"),
+                sent,
+            });
         }
         self.written.extend_from_slice(bytes);
         self.unread

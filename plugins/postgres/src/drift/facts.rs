@@ -112,9 +112,10 @@ pub(crate) fn parse_details(rows: &[Row], users: [&str; 2]) -> Result<[Details; 
     Ok(details)
 }
 
-const ATTRIBUTES: &str = "SELECT rolname::text, 'trait', \
-    format('attributes superuser=%s inherit=%s createrole=%s createdb=%s replication=%s bypassrls=%s', \
-    rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls) FROM pair";
+const ATTRIBUTES: &str = "SELECT p.rolname::text, 'trait', 'attribute ' || a.name FROM pair p \
+    CROSS JOIN LATERAL (VALUES ('SUPERUSER', p.rolsuper), ('INHERIT', p.rolinherit), \
+    ('CREATEROLE', p.rolcreaterole), ('CREATEDB', p.rolcreatedb), \
+    ('REPLICATION', p.rolreplication), ('BYPASSRLS', p.rolbypassrls)) AS a (name, given) WHERE a.given";
 
 const SETTINGS: &str = "SELECT p.rolname::text, 'trait', \
     format('setting %s in %s', c, coalesce(quote_ident(d.datname), 'every database')) \

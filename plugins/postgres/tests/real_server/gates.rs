@@ -74,7 +74,7 @@ fn unequal_rights_are_drift_and_equal_ones_are_not() {
         ),
         (
             "REVOKE pg_monitor FROM festival_app; ALTER ROLE festival_app CREATEDB",
-            "createdb=true",
+            "attribute CREATEDB",
         ),
         (
             "ALTER ROLE festival_app NOCREATEDB; ALTER DEFAULT PRIVILEGES FOR ROLE festival_app GRANT SELECT ON TABLES TO PUBLIC",
