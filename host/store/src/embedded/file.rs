@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::failpoint;
 use super::master_key::MasterKey;
+use super::opened;
 use super::schema;
 use super::seal::DataKey;
 
@@ -92,52 +93,15 @@ pub(super) async fn create(path: &Path, master: &MasterKey) -> Result<(), OpenEr
     built
 }
 
-/// Refuses what is not a store of ours, by its bytes alone.
+/// Refuses what is not a store of ours, by its bytes alone. What this process has opened already was looked at then.
 pub(super) fn look(path: &Path) -> Result<(), OpenError> {
-    let failed = |source: io::Error| file_error("reading", path)(source);
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(OpenError::Missing {
-                path: path.to_owned(),
-            });
-        }
-        opened => opened.map_err(failed)?,
-    };
-    let not_a_store = |why| {
-        Err(OpenError::NotAStore {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::Missing {
             path: path.to_owned(),
-            why,
-        })
-    };
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    match (&mut file)
-        .take(HEADER_BYTES as u64)
-        .read_to_end(&mut header)
-    {
-        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-            return not_a_store("it is a directory");
-        }
-        read => read.map_err(failed)?,
-    };
-    if header.is_empty() {
-        return not_a_store("it is empty");
+        }),
+        Err(error) => Err(file_error("reading", path)(error)),
+        Ok(metadata) => opened::look_once(&metadata, || look_at_bytes(path)),
     }
-    if !header.starts_with(&MAGIC[..header.len().min(MAGIC.len())]) {
-        return not_a_store("it is not a SQLite database");
-    }
-    let Ok(header) = <[u8; HEADER_BYTES]>::try_from(header.as_slice()) else {
-        let (bytes, bytes_promised) = (header.len() as u64, HEADER_BYTES as u64);
-        return Err(OpenError::Truncated {
-            path: path.to_owned(),
-            bytes,
-            bytes_promised,
-        });
-    };
-    if number(&header, 68) != schema::APPLICATION_ID {
-        return not_a_store("it is another application's SQLite database");
-    }
-    check_schema_version(path, number(&header, 60))?;
-    check_length(path, &file, &header)
 }
 
 /// Refuses a schema that this code does not know.
@@ -243,6 +207,46 @@ fn name_it(unfinished: &Path, path: &Path) -> Result<(), OpenError> {
     }
     failpoint::pass();
     sync_parent(path).map_err(file_error("synchronising", path))
+}
+
+fn look_at_bytes(path: &Path) -> Result<(), OpenError> {
+    let failed = |source: io::Error| file_error("reading", path)(source);
+    let mut file = File::open(path).map_err(failed)?;
+    let not_a_store = |why| {
+        Err(OpenError::NotAStore {
+            path: path.to_owned(),
+            why,
+        })
+    };
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    match (&mut file)
+        .take(HEADER_BYTES as u64)
+        .read_to_end(&mut header)
+    {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            return not_a_store("it is a directory");
+        }
+        read => read.map_err(failed)?,
+    };
+    if header.is_empty() {
+        return not_a_store("it is empty");
+    }
+    if !header.starts_with(&MAGIC[..header.len().min(MAGIC.len())]) {
+        return not_a_store("it is not a SQLite database");
+    }
+    let Ok(header) = <[u8; HEADER_BYTES]>::try_from(header.as_slice()) else {
+        let (bytes, bytes_promised) = (header.len() as u64, HEADER_BYTES as u64);
+        return Err(OpenError::Truncated {
+            path: path.to_owned(),
+            bytes,
+            bytes_promised,
+        });
+    };
+    if number(&header, 68) != schema::APPLICATION_ID {
+        return not_a_store("it is another application's SQLite database");
+    }
+    check_schema_version(path, number(&header, 60))?;
+    check_length(path, &file, &header)
 }
 
 /// A log that is not empty may hold the missing pages, so then the length says nothing and SQLite decides. The log is

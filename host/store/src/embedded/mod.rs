@@ -10,6 +10,7 @@ mod file;
 mod master_key;
 #[cfg(test)]
 mod open_tests;
+mod opened;
 mod rows;
 mod schema;
 mod seal;

@@ -71,6 +71,12 @@ impl Store {
         }
     }
 
+    async fn close(&self) {
+        if let Self::Embedded(store) = self {
+            store.close().await;
+        }
+    }
+
     /// A secret whose versions 1 and 2 will be too old and too many, once a day has passed.
     async fn fill(&self) {
         let count = u32::try_from(limits::VERSIONS_KEPT).unwrap() + 2;
@@ -271,8 +277,6 @@ async fn template(path: &Path) -> Folder {
         .unwrap();
     let store = Store::Embedded(store);
     store.fill().await;
-    if let Store::Embedded(store) = store {
-        store.close().await;
-    }
+    store.close().await;
     folder
 }

@@ -1,4 +1,4 @@
-//! A process killed at random times while it writes, and two processes that write to one file at once.
+//! A process killed at random times while it writes, and several processes with one file open at once.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -213,4 +213,44 @@ async fn two_processes_write_at_once() {
     );
     let versions = store.calls().describe(&name()).await.unwrap().versions;
     assert_eq!(versions.len() as u64, 1 + 2 + writes);
+}
+
+#[tokio::test]
+#[ignore = "the child of opening_twice_in_one_process_takes_no_lock_away"]
+async fn child_tells_the_current_version() {
+    let Some(folder) = Folder::of_child() else {
+        return;
+    };
+    let store = folder.open(clock_at(0)).await;
+    let current = store.calls().get(&full(), &Which::current()).await.unwrap();
+    acknowledge(current.id.as_str());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn opening_twice_in_one_process_takes_no_lock_away() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = template(home.path()).await;
+    let store = folder.open(clock_at(0)).await;
+    store
+        .calls()
+        .put(&full(), &id(500), &value(500), &[])
+        .await
+        .unwrap();
+    folder.open(clock_at(0)).await.close().await;
+    for number in 501..504 {
+        // The other process closes the file as if it were the last, which removes the log unless this one's lock holds.
+        let (status, said) = folder.run("under_load::child_tells_the_current_version", &[]);
+        assert!(status.success(), "{said:?}");
+        assert_eq!(said, [id(number - 1).as_str()]);
+        assert!(
+            home.path().join("store.db-wal").exists(),
+            "the log was removed"
+        );
+        store
+            .calls()
+            .put(&full(), &id(number), &value(number), &[])
+            .await
+            .unwrap();
+    }
 }
