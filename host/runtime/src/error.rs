@@ -121,6 +121,20 @@ pub struct CallError {
 }
 
 impl CallError {
+    /// An error that the host itself raises.
+    pub(crate) fn by_host(kind: ErrorKind, applied: Applied, message: String) -> Self {
+        Self {
+            kind,
+            applied,
+            retryable: false,
+            retry_after_ms: None,
+            code: None,
+            message,
+            details: Vec::new(),
+            origin: Origin::Host,
+        }
+    }
+
     /// The companion whose login failed, if the plugin said so: re-read it once and call again.
     pub fn failed_companion(&self) -> Option<&str> {
         let (_, name) = self.details.iter().find(|(key, _)| key == "companion")?;
@@ -138,13 +152,9 @@ pub enum LoadError {
         source: std::io::Error,
     },
     #[error(
-        "{plugin} is {bytes} bytes large, more than the {bytes_max} that a plugin may have; build it with `keyturn plugin build`, which optimises for size"
+        "{plugin} is larger than the {bytes_max} bytes that a plugin may have; build it with `keyturn plugin build`, which optimises for size"
     )]
-    TooLarge {
-        plugin: String,
-        bytes: u64,
-        bytes_max: u64,
-    },
+    TooLarge { plugin: String, bytes_max: u64 },
     #[error(
         "{plugin} has the sha256 {actual}, but {expected} is pinned; if the change is intended, pin the new hash"
     )]
@@ -275,6 +285,10 @@ pub enum GrantError {
         asked: u64,
         ceiling: u64,
     },
+    #[error(
+        "grant.limits.{key} may be at most {ceiling}, which the sandbox reserves per call; lower it"
+    )]
+    LimitImpossible { key: &'static str, ceiling: u64 },
     #[error("the sandbox cannot link plugin {plugin}: {cause}; please report this")]
     Link { plugin: String, cause: String },
 }

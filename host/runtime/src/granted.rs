@@ -1,99 +1,353 @@
-//! A plugin together with what it may use: the only thing that can be called.
+//! A plugin together with what it may use: the only thing that can be called. The host's own
+//! refusals (identity, companions, hosts) all come before the plugin is instantiated.
 
-use secrecy::SecretString;
+mod check;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout_at;
+
+use crate::bindings::PluginPre;
+use crate::bindings::exports::keyturn::rotation::rotator::Created as RawCreated;
 use crate::call::{Call, CompanionNeed, CreateRequest, RetireRequest, Version};
-use crate::error::{CallError, GrantError};
+use crate::endpoint::{EndpointPolicy, Target, resolve_targets};
+use crate::error::{CallError, ErrorKind, GrantError};
 use crate::grant::Grant;
+use crate::host::{self, Answers, HostState};
+use crate::invoke::{Function, Live, Setup, origin};
+use crate::limits::Limits;
+use crate::log::LogRecord;
 use crate::outcome::{Created, Finding, Outcome, RetirementPlan, UsageReport, Verdict};
 use crate::plugin::Plugin;
+use crate::scrub::Scrubber;
+use crate::value;
+
+/// AWS's cap on a SecretString, and so every store's.
+const VALUE_BYTES_MAX: usize = 65_536;
 
 /// A plugin under a grant. Each call gets a fresh instance; calls may run side by side.
 #[derive(Clone)]
 pub struct GrantedPlugin {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     plugin: Plugin,
     grant: Grant,
+    /// The settings as JSON text, `{}` at least.
+    settings: String,
+    limits: Limits,
+    policies: Arc<BTreeMap<String, EndpointPolicy>>,
+    pre: PluginPre<HostState>,
 }
 
 impl GrantedPlugin {
     pub(crate) fn new(plugin: Plugin, grant: Grant) -> Result<Self, GrantError> {
-        Ok(Self { plugin, grant })
+        let checked = check::check(&plugin, &grant)?;
+        let check::Checked {
+            settings,
+            limits,
+            policies,
+            pre,
+        } = checked;
+        let policies = Arc::new(policies);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                plugin,
+                grant,
+                settings,
+                limits,
+                policies,
+                pre,
+            }),
+        })
     }
 
     pub fn plugin(&self) -> &Plugin {
-        &self.plugin
+        &self.inner.plugin
+    }
+
+    /// The limits that manifest, host and grant agree on.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
     }
 
     /// The secrets to read at AWSCURRENT before a call. Looks at CURRENT alone, never at a
     /// candidate, so that nobody who can write AWSPENDING picks the admin secret.
     pub fn companions_needed(
         &self,
-        _current: &SecretString,
+        current: &SecretString,
     ) -> Result<Vec<CompanionNeed>, CallError> {
-        let _ = &self.grant;
-        Ok(Vec::new())
+        value::companions_needed(self.inner.plugin.manifest(), &self.inner.grant, current)
     }
 
-    /// Compares the manifest's identity pointers. `set` and `test` do this themselves, before the
-    /// plugin is instantiated.
+    /// Compares the manifest's identity pointers. `set`, `test` and `create` (for its answer) do
+    /// this themselves.
     pub fn compare_identity(
         &self,
-        _current: &SecretString,
-        _candidate: &SecretString,
+        current: &SecretString,
+        candidate: &SecretString,
     ) -> Result<(), CallError> {
-        Ok(())
+        value::compare_identity(self.inner.plugin.manifest(), current, candidate)
     }
 
     /// A whole new value, or questions for the operator. Opens no connection.
-    pub async fn create(
-        &self,
-        _call: &Call,
-        _request: &CreateRequest,
-    ) -> Result<Created, CallError> {
-        unreachable!()
+    pub async fn create(&self, call: &Call, request: &CreateRequest) -> Result<Created, CallError> {
+        let mut scrubber = self.scrubber(call, request.restore.as_ref());
+        for input in &request.inputs {
+            scrubber.add(input.value.expose_secret());
+        }
+        let mut live = self.start(call, Function::Create, scrubber).await?;
+        let (context, request) = (self.context(call, &live), host::to_create_request(request));
+        let rotator = live.instance.keyturn_rotation_rotator();
+        let calling = rotator.call_create(&mut live.store, &context, &request);
+        let called = timeout_at(live.deadline, calling).await;
+        let created = live.settle(called, |answers, answer| match answer {
+            Err(error) => Err(answers.error(error)),
+            Ok(RawCreated::Value(value)) => Ok(Created::Value(answers.value(value))),
+            Ok(RawCreated::NeedsInput(asks)) => {
+                Ok(Created::NeedsInput(answers.input_request(asks)))
+            }
+        })?;
+        if let Created::Value(value) = &created {
+            self.check_created(&live, &call.current.value, value)?;
+        }
+        Ok(created)
     }
 
     /// Makes the target accept `candidate`.
-    pub async fn set(&self, _call: &Call, _candidate: &Version) -> Result<Outcome, CallError> {
-        unreachable!()
+    pub async fn set(&self, call: &Call, candidate: &Version) -> Result<Outcome, CallError> {
+        self.compare_identity(&call.current.value, &candidate.value)?;
+        let scrubber = self.scrubber(call, Some(candidate));
+        let mut live = self.start(call, Function::Set, scrubber).await?;
+        let (context, candidate) = (self.context(call, &live), host::to_version(candidate));
+        let rotator = live.instance.keyturn_rotation_rotator();
+        let calling = rotator.call_set(&mut live.store, &context, &candidate);
+        let called = timeout_at(live.deadline, calling).await;
+        live.settle(called, answer(|answers, raw| answers.outcome(raw)))
     }
 
     /// Proves that `candidate` opens the door and a wrong value does not.
-    pub async fn test(&self, _call: &Call, _candidate: &Version) -> Result<Outcome, CallError> {
-        unreachable!()
+    pub async fn test(&self, call: &Call, candidate: &Version) -> Result<Outcome, CallError> {
+        self.compare_identity(&call.current.value, &candidate.value)?;
+        let scrubber = self.scrubber(call, Some(candidate));
+        let mut live = self.start(call, Function::Test, scrubber).await?;
+        let (context, candidate) = (self.context(call, &live), host::to_version(candidate));
+        let rotator = live.instance.keyturn_rotation_rotator();
+        let calling = rotator.call_test(&mut live.store, &context, &candidate);
+        let called = timeout_at(live.deadline, calling).await;
+        live.settle(called, answer(|answers, raw| answers.outcome(raw)))
     }
 
     /// What becomes of the value in `call.current` once `candidate` is promoted. Opens no
     /// connection.
     pub async fn finish(
         &self,
-        _call: &Call,
-        _candidate: &Version,
+        call: &Call,
+        candidate: &Version,
     ) -> Result<RetirementPlan, CallError> {
-        unreachable!()
+        let scrubber = self.scrubber(call, Some(candidate));
+        let mut live = self.start(call, Function::Finish, scrubber).await?;
+        let (context, candidate) = (self.context(call, &live), host::to_version(candidate));
+        let rotator = live.instance.keyturn_rotation_rotator();
+        let calling = rotator.call_finish(&mut live.store, &context, &candidate);
+        let called = timeout_at(live.deadline, calling).await;
+        live.settle(called, answer(|answers, raw| answers.plan(raw)))
     }
 
     /// Does `subject` open the door right now?
-    pub async fn probe(&self, _call: &Call, _subject: &Version) -> Result<Verdict, CallError> {
-        unreachable!()
+    pub async fn probe(&self, call: &Call, subject: &Version) -> Result<Verdict, CallError> {
+        let scrubber = self.scrubber(call, Some(subject));
+        let mut live = self.start(call, Function::Probe, scrubber).await?;
+        let (context, subject) = (self.context(call, &live), host::to_version(subject));
+        let rotator = live.instance.keyturn_rotation_rotator();
+        let calling = rotator.call_probe(&mut live.store, &context, &subject);
+        let called = timeout_at(live.deadline, calling).await;
+        live.settle(called, answer(|answers, raw| answers.verdict(raw)))
     }
 
     /// Kills a value that `call.current` does not hold.
-    pub async fn retire(
-        &self,
-        _call: &Call,
-        _request: &RetireRequest,
-    ) -> Result<Outcome, CallError> {
-        unreachable!()
+    pub async fn retire(&self, call: &Call, request: &RetireRequest) -> Result<Outcome, CallError> {
+        let scrubber = self.scrubber(call, Some(&request.subject));
+        let mut live = self.start(call, Function::Retire, scrubber).await?;
+        let (context, request) = (self.context(call, &live), host::to_retire_request(request));
+        let rotator = live.instance.keyturn_rotation_rotator();
+        let calling = rotator.call_retire(&mut live.store, &context, &request);
+        let called = timeout_at(live.deadline, calling).await;
+        live.settle(called, answer(|answers, raw| answers.outcome(raw)))
     }
 
     /// Who still uses the identity of `subject`.
-    pub async fn usage(&self, _call: &Call, _subject: &Version) -> Result<UsageReport, CallError> {
-        unreachable!()
+    pub async fn usage(&self, call: &Call, subject: &Version) -> Result<UsageReport, CallError> {
+        let scrubber = self.scrubber(call, Some(subject));
+        let mut live = self.start(call, Function::Usage, scrubber).await?;
+        let (context, subject) = (self.context(call, &live), host::to_version(subject));
+        let rotator = live.instance.keyturn_rotation_rotator();
+        let calling = rotator.call_usage(&mut live.store, &context, &subject);
+        let called = timeout_at(live.deadline, calling).await;
+        live.settle(called, answer(|answers, raw| answers.usage(raw)))
     }
 
     /// Preflight without a candidate.
-    pub async fn check(&self, _call: &Call) -> Result<Vec<Finding>, CallError> {
-        unreachable!()
+    pub async fn check(&self, call: &Call) -> Result<Vec<Finding>, CallError> {
+        let scrubber = self.scrubber(call, None);
+        let mut live = self.start(call, Function::Check, scrubber).await?;
+        let context = self.context(call, &live);
+        let rotator = live.instance.keyturn_rotation_rotator();
+        let calling = rotator.call_check(&mut live.store, &context);
+        let called = timeout_at(live.deadline, calling).await;
+        live.settle(called, answer(|answers, raw| answers.findings(raw)))
+    }
+
+    async fn start(
+        &self,
+        call: &Call,
+        function: Function,
+        scrubber: Scrubber,
+    ) -> Result<Live, CallError> {
+        let inner = &self.inner;
+        let plugin = &inner.plugin;
+        if plugin.descriptor().strategy(&call.strategy).is_none() {
+            let known: Vec<_> = plugin
+                .descriptor()
+                .strategies
+                .iter()
+                .map(|strategy| strategy.name.as_str())
+                .collect();
+            let message = format!(
+                "plugin {} has no strategy \"{}\"; it has {}",
+                plugin.manifest().name,
+                crate::text::line(&call.strategy, 64),
+                known.join(", ")
+            );
+            return Err(value::refused(ErrorKind::InvalidSettings, message));
+        }
+        self.check_companions(call)?;
+        let targets = if function.reaches_targets() {
+            self.targets(call)?
+        } else {
+            BTreeMap::new()
+        };
+        Live::start(Setup {
+            shared: &plugin.inner.shared,
+            pre: &inner.pre,
+            function,
+            limits: inner.limits,
+            budget: call.budget,
+            password: inner.grant.password.clone(),
+            scrubber,
+            policies: inner.policies.clone(),
+            targets,
+            origin: LogRecord {
+                secret: call.secret.clone(),
+                credential: call.credential.clone(),
+                rotation_id: call.rotation_id.clone(),
+                ..origin(&plugin.manifest().name)
+            },
+        })
+        .await
+    }
+
+    fn context(
+        &self,
+        call: &Call,
+        live: &Live,
+    ) -> crate::bindings::keyturn::rotation::types::Context {
+        host::to_context(call, &self.inner.settings, live.budget_ms)
+    }
+
+    /// Every value that the call sees.
+    fn scrubber(&self, call: &Call, also: Option<&Version>) -> Scrubber {
+        let public = &self.inner.plugin.manifest().secret.public;
+        let others = call.others.iter().map(|other| &other.version);
+        let companions = call.companions.iter().map(|companion| &companion.version);
+        let mut scrubber = Scrubber::default();
+        for version in others.chain(companions).chain(also).chain([&call.current]) {
+            scrubber.add_value(version.value.expose_secret(), public);
+        }
+        scrubber
+    }
+
+    /// Two yeses for what the engine hands over, too.
+    fn check_companions(&self, call: &Call) -> Result<(), CallError> {
+        let manifest = self.inner.plugin.manifest();
+        for companion in &call.companions {
+            let name = &companion.name;
+            let granted = self
+                .inner
+                .grant
+                .companions
+                .get(name)
+                .map_or(&[][..], Vec::as_slice);
+            let named = granted
+                .iter()
+                .any(|secret| *secret == companion.secret || secret == "*");
+            if !manifest.companions.contains_key(name) || !named {
+                let (name, secret) = (
+                    crate::text::line(name, 64),
+                    crate::text::line(&companion.secret, 256),
+                );
+                let message = format!(
+                    "the secret \"{secret}\" may not be handed to plugin {} as \"{name}\": manifest and \
+                     grant must both name it; set grant.companion.{name} = [\"{secret}\"]",
+                    manifest.name
+                );
+                return Err(value::refused(ErrorKind::Denied, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn targets(&self, call: &Call) -> Result<BTreeMap<String, Vec<Target>>, CallError> {
+        let current = value::parse(&call.current.value);
+        let companions = call
+            .companions
+            .iter()
+            .map(|companion| {
+                (
+                    companion.name.clone(),
+                    value::parse(&companion.version.value),
+                )
+            })
+            .collect();
+        resolve_targets(&self.inner.policies, &current, &companions)
+    }
+
+    /// A created value is stored before anything else happens, so it is looked at here.
+    fn check_created(
+        &self,
+        live: &Live,
+        current: &SecretString,
+        created: &SecretString,
+    ) -> Result<(), CallError> {
+        let text = created.expose_secret();
+        if text.trim().is_empty() {
+            return Err(live.invalid("an empty value"));
+        }
+        if text.len() > VALUE_BYTES_MAX {
+            return Err(live.invalid(&format!("a value of more than {VALUE_BYTES_MAX} bytes")));
+        }
+        if text.contains('\0') {
+            return Err(live.invalid("a value with a NUL byte"));
+        }
+        if value::parse(current).is_object() && !value::parse(created).is_object() {
+            return Err(live.invalid("a value that is no JSON object, though CURRENT is one"));
+        }
+        self.compare_identity(current, created)
+    }
+}
+
+/// Takes `result<A, error>` over with the conversion for `A`.
+fn answer<A, B>(
+    convert: impl FnOnce(&Answers<'_>, A) -> B,
+) -> impl FnOnce(
+    &Answers<'_>,
+    Result<A, crate::bindings::keyturn::rotation::types::Error>,
+) -> Result<B, CallError> {
+    move |answers, answer| match answer {
+        Ok(answer) => Ok(convert(answers, answer)),
+        Err(error) => Err(answers.error(error)),
     }
 }

@@ -11,29 +11,44 @@
 //! This crate never reads a store, never decides what to rotate, and keeps nothing between calls.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod ambient;
+mod bindings;
 mod call;
 mod capability;
+mod endpoint;
 mod error;
 mod grant;
 mod granted;
+mod host;
+mod http;
+mod invoke;
 mod limits;
+mod loader;
 mod log;
 mod manifest;
 mod outcome;
 mod password;
 mod plugin;
 mod runtime;
+mod sandbox;
+mod scrub;
+mod settings;
 mod source;
+mod text;
+mod value;
 
+pub use ambient::{Clock, RandomUnavailable, SecureRandom};
 pub use call::{
     Call, Companion, CompanionNeed, CreateRequest, Input, OtherVersion, Purpose, RetireRequest,
     Standing, Version,
 };
 pub use capability::Capability;
+pub use endpoint::{Resolver, Resolving};
 pub use error::{Applied, CallError, ErrorKind, GrantError, LoadError, Origin};
 pub use grant::{EndpointGrant, Grant, TlsMode};
 pub use granted::GrantedPlugin;
 pub use limits::{Limits, LimitsOverride};
+pub use loader::{Precompiled, precompile};
 pub use log::{LogRecord, LogSink, Severity};
 pub use manifest::{
     CompanionManifest, EndpointManifest, EndpointSource, Manifest, ManifestError, PreTlsBytesMax,

@@ -3,6 +3,7 @@
 //! operator's grant decides.
 
 mod parse;
+mod raw;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,7 +83,7 @@ pub struct ValueSource {
     /// Pointer to an array of members; `host` and `port` then count from each element.
     pub list: Option<String>,
     pub host: String,
-    pub port: String,
+    pub port: Option<String>,
     pub port_default: Option<u16>,
 }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use wasmtime::component::Component;
+
 use crate::capability::Capability;
 use crate::error::GrantError;
 use crate::grant::Grant;
 use crate::granted::GrantedPlugin;
 use crate::manifest::Manifest;
 use crate::outcome::Descriptor;
+use crate::runtime::Shared;
 
 /// A plugin that passed every check of [`Runtime::load`](crate::Runtime::load). Cheap to clone.
 #[derive(Clone)]
@@ -17,6 +20,8 @@ pub struct Plugin {
 }
 
 pub(crate) struct PluginInner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) component: Component,
     pub(crate) manifest: Manifest,
     pub(crate) descriptor: Descriptor,
     pub(crate) sha256: String,

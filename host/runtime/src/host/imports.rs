@@ -1,0 +1,244 @@
+//! The imports, each a few lines over the module that does the work. An outer error is a trap; an
+//! inner one is the plugin's to handle.
+
+use wasmtime::component::Resource;
+use wasmtime::{Result, bail};
+use zeroize::Zeroizing;
+
+use super::HostState;
+use crate::bindings::keyturn::rotation as wit;
+use crate::bindings::keyturn::rotation::types as t;
+use crate::endpoint::{Binding, Connection, NetError, NetErrorKind, Security};
+use crate::http;
+use crate::log::Severity;
+use crate::password::Constraints;
+
+/// One request; more is a mistake or an attack.
+const RANDOM_BYTES_MAX: u32 = 65_536;
+
+impl t::Host for HostState {}
+
+impl wit::random::Host for HostState {
+    async fn bytes(&mut self, len: u32) -> Result<Vec<u8>> {
+        if len > RANDOM_BYTES_MAX {
+            bail!(
+                "random.bytes gives at most {RANDOM_BYTES_MAX} bytes at a time, {len} were asked for"
+            );
+        }
+        let mut bytes = vec![0; len as usize];
+        self.random.fill(&mut bytes).map_err(wasmtime::Error::new)?;
+        Ok(bytes)
+    }
+}
+
+impl wit::password::Host for HostState {
+    async fn generate(
+        &mut self,
+        target: wit::password::Constraints,
+    ) -> Result<Result<String, String>> {
+        let wit::password::Constraints {
+            length_min,
+            length_max,
+            exclude,
+        } = target;
+        let target = Constraints {
+            length_min,
+            length_max,
+            exclude,
+        };
+        let generated = self.password.generate(&target, self.random.as_ref());
+        if let Ok(password) = &generated {
+            self.scrubber.add(password);
+        }
+        Ok(generated)
+    }
+}
+
+impl wit::clock::Host for HostState {
+    async fn now_ms(&mut self) -> Result<u64> {
+        Ok(self.clock.now_ms())
+    }
+
+    async fn elapsed_ns(&mut self) -> Result<u64> {
+        Ok(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl wit::log::Host for HostState {
+    async fn write(
+        &mut self,
+        severity: wit::log::Severity,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> Result<()> {
+        let severity = match severity {
+            wit::log::Severity::Debug => Severity::Debug,
+            wit::log::Severity::Info => Severity::Info,
+            wit::log::Severity::Warn => Severity::Warn,
+            wit::log::Severity::Error => Severity::Error,
+        };
+        self.log.write(&self.scrubber, severity, &message, &fields);
+        Ok(())
+    }
+}
+
+impl wit::endpoint::Host for HostState {
+    async fn members(
+        &mut self,
+        endpoint: String,
+    ) -> Result<Result<Vec<wit::endpoint::Member>, t::NetError>> {
+        let members = self.network.members(&endpoint).map(|labels| {
+            let numbered = (0..).zip(labels);
+            numbered
+                .map(|(index, label)| wit::endpoint::Member { index, label })
+                .collect()
+        });
+        Ok(members.map_err(to_net_error))
+    }
+
+    async fn connect(
+        &mut self,
+        endpoint: String,
+        member: u32,
+    ) -> Result<Result<Resource<Connection>, t::NetError>> {
+        match self.network.connect(&endpoint, member).await {
+            Ok(connection) => Ok(Ok(self.table.push(connection)?)),
+            Err(error) => Ok(Err(to_net_error(error))),
+        }
+    }
+}
+
+impl wit::endpoint::HostConnection for HostState {
+    async fn security(&mut self, this: Resource<Connection>) -> Result<wit::endpoint::Security> {
+        Ok(match self.table.get(&this)?.security() {
+            Security::Plaintext => wit::endpoint::Security::Plaintext,
+            Security::UpgradeRequired => wit::endpoint::Security::UpgradeRequired,
+            Security::Encrypted => wit::endpoint::Security::Encrypted,
+        })
+    }
+
+    async fn read(
+        &mut self,
+        this: Resource<Connection>,
+        max: u32,
+    ) -> Result<Result<Vec<u8>, t::NetError>> {
+        Ok(self
+            .table
+            .get_mut(&this)?
+            .read(max)
+            .await
+            .map_err(to_net_error))
+    }
+
+    async fn write(
+        &mut self,
+        this: Resource<Connection>,
+        bytes: Vec<u8>,
+    ) -> Result<Result<(), t::NetError>> {
+        let bytes = Zeroizing::new(bytes);
+        Ok(self
+            .table
+            .get_mut(&this)?
+            .write(&bytes)
+            .await
+            .map_err(to_net_error))
+    }
+
+    async fn start_tls(&mut self, this: Resource<Connection>) -> Result<Result<(), t::NetError>> {
+        Ok(self
+            .table
+            .get_mut(&this)?
+            .start_tls()
+            .await
+            .map_err(to_net_error))
+    }
+
+    async fn channel_binding(
+        &mut self,
+        this: Resource<Connection>,
+        kind: wit::endpoint::Binding,
+    ) -> Result<Option<Vec<u8>>> {
+        let kind = match kind {
+            wit::endpoint::Binding::TlsServerEndPoint => Binding::TlsServerEndPoint,
+            wit::endpoint::Binding::TlsExporter => Binding::TlsExporter,
+        };
+        Ok(self.table.get(&this)?.channel_binding(kind))
+    }
+
+    async fn shutdown(&mut self, this: Resource<Connection>) -> Result<Result<(), t::NetError>> {
+        Ok(self
+            .table
+            .get_mut(&this)?
+            .shutdown()
+            .await
+            .map_err(to_net_error))
+    }
+
+    async fn drop(&mut self, this: Resource<Connection>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl wit::http::Host for HostState {
+    async fn send(
+        &mut self,
+        endpoint: String,
+        request: wit::http::Request,
+    ) -> Result<Result<wit::http::Response, t::NetError>> {
+        let wit::http::Request {
+            method,
+            path,
+            headers,
+            body,
+        } = request;
+        let request = http::HttpRequest {
+            method,
+            path,
+            headers,
+            body: body.unwrap_or_default(),
+        };
+        let (patience, body_bytes_max) = (self.io_patience(), self.limits.http_body_bytes);
+        let answer = http::send(
+            &mut self.network,
+            &endpoint,
+            request,
+            body_bytes_max,
+            patience,
+        )
+        .await;
+        Ok(answer
+            .map(
+                |http::HttpResponse {
+                     status,
+                     headers,
+                     body,
+                 }| wit::http::Response {
+                    status,
+                    headers,
+                    body,
+                },
+            )
+            .map_err(to_net_error))
+    }
+}
+
+fn to_net_error(error: NetError) -> t::NetError {
+    let kind = match error.kind {
+        NetErrorKind::Denied => t::NetErrorKind::Denied,
+        NetErrorKind::UnknownEndpoint => t::NetErrorKind::UnknownEndpoint,
+        NetErrorKind::Dns => t::NetErrorKind::Dns,
+        NetErrorKind::Refused => t::NetErrorKind::Refused,
+        NetErrorKind::Reset => t::NetErrorKind::Reset,
+        NetErrorKind::Timeout => t::NetErrorKind::Timeout,
+        NetErrorKind::Tls => t::NetErrorKind::Tls,
+        NetErrorKind::Closed => t::NetErrorKind::Closed,
+        NetErrorKind::Limit => t::NetErrorKind::Limit,
+        NetErrorKind::Other => t::NetErrorKind::Other,
+    };
+    t::NetError {
+        kind,
+        message: error.message,
+        sent: error.sent,
+    }
+}

@@ -1,0 +1,92 @@
+//! Makes running plugins yield. One thread raises the engine's epoch while at least one call is
+//! active and sleeps otherwise: it must be a thread, because on a single-threaded runtime a task
+//! would wait for the very plugin that it should interrupt.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use wasmtime::Engine;
+
+/// Between two yields. Short against any deadline, long against a switch to the executor.
+const TICK: Duration = Duration::from_millis(5);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    active: usize,
+    stopped: bool,
+}
+
+impl Shared {
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        // A panic while the lock was held cannot leave a counter half-changed.
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+}
+
+/// Owns the thread; dropping it ends the thread.
+pub(crate) struct Ticker {
+    shared: Arc<Shared>,
+}
+
+impl Ticker {
+    pub(crate) fn start(engine: Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let of_thread = shared.clone();
+        std::thread::Builder::new()
+            .name("keyturn-ticker".into())
+            .spawn(move || tick(&engine, &of_thread))?;
+        Ok(Self { shared })
+    }
+
+    /// Keeps the epoch moving until the guard is dropped.
+    pub(crate) fn enter(&self) -> ActiveCall {
+        self.shared.update(|state| state.active += 1);
+        ActiveCall {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.update(|state| state.stopped = true);
+    }
+}
+
+pub(crate) struct ActiveCall {
+    shared: Arc<Shared>,
+}
+
+impl Drop for ActiveCall {
+    fn drop(&mut self) {
+        self.shared.update(|state| state.active -= 1);
+    }
+}
+
+fn tick(engine: &Engine, shared: &Shared) {
+    let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+    while !state.stopped {
+        state = if state.active == 0 {
+            shared
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner)
+        } else {
+            let (state, waited) = shared
+                .changed
+                .wait_timeout(state, TICK)
+                .unwrap_or_else(PoisonError::into_inner);
+            if waited.timed_out() {
+                engine.increment_epoch();
+            }
+            state
+        };
+    }
+}

@@ -1,0 +1,67 @@
+//! Makes foreign text harmless: one line, no control characters, no terminal escapes, bounded.
+
+/// At most `bytes_max` bytes of `text`, with control and invisible formatting characters escaped.
+pub(crate) fn line(text: &str, bytes_max: usize) -> String {
+    escape(text, bytes_max, is_harmless)
+}
+
+/// Like [`line`], with line feeds kept: for steps and SQL that an operator copies.
+pub(crate) fn block(text: &str, bytes_max: usize) -> String {
+    escape(text, bytes_max, |character| {
+        character == '\n' || is_harmless(character)
+    })
+}
+
+fn escape(text: &str, bytes_max: usize, harmless: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len().min(bytes_max));
+    for character in text.chars() {
+        if out.len() >= bytes_max {
+            out.push('…');
+            break;
+        }
+        if harmless(character) {
+            out.push(character);
+        } else {
+            out.extend(character.escape_unicode());
+        }
+    }
+    out
+}
+
+/// Bidirectional overrides and zero-width characters make a line read otherwise than it is.
+fn is_harmless(character: char) -> bool {
+    let invisible = matches!(character,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !character.is_control() && !invisible
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(input: &str, expected: &str) {
+        assert_eq!(line(input, 40), expected);
+    }
+
+    #[test]
+    fn plain_text_stays() {
+        check("Größe: 3 €", "Größe: 3 €");
+    }
+
+    #[test]
+    fn terminal_escapes_lose_their_power() {
+        check("a\u{1b}[31mred", "a\\u{1b}[31mred");
+        check("two\nlines\r", "two\\u{a}lines\\u{d}");
+        check("\u{9b}31m", "\\u{9b}31m");
+    }
+
+    #[test]
+    fn text_direction_cannot_be_turned() {
+        check("a\u{202e}b", "a\\u{202e}b");
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters() {
+        check(&"ä".repeat(30), &format!("{}…", "ä".repeat(20)));
+    }
+}
