@@ -28,6 +28,10 @@ const API_KEYS_SECRET: &str = "festival-demo/api-keys";
 
 const DATABASE_GRACE_SECONDS: u64 = 2;
 const API_KEY_GRACE_SECONDS: u64 = 3;
+/// One more than the longest token lives: the window has whole seconds and opens when the new value
+/// is made, while the old key signs until the promotion a moment later.
+const JWT_GRACE_SECONDS: u64 = 3;
+const JWT_LEAD_SECONDS: u64 = 1;
 
 /// A secret that is rotated and probed.
 pub(crate) struct Secret {
@@ -62,8 +66,9 @@ pub(crate) fn create(
     secrets.push(Secret {
         name: JWT_SECRET,
         kind: Kind::Jwt,
-        settings: "access tokens live 1 s, refresh tokens 2 s (the grace follows them), lead 1 s"
-            .to_owned(),
+        settings: format!(
+            "access tokens live 1 s, refresh tokens 2 s, lead {JWT_LEAD_SECONDS} s, grace {JWT_GRACE_SECONDS} s"
+        ),
     });
     secrets.push(Secret {
         name: API_KEYS_SECRET,
@@ -143,8 +148,8 @@ fn token_configuration() -> String {
         "
 [secret.\"{JWT_SECRET}\"]
 plugin = \"jwt\"
-grace_seconds = 2
-lead_seconds = 1
+grace_seconds = {JWT_GRACE_SECONDS}
+lead_seconds = {JWT_LEAD_SECONDS}
 
 [secret.\"{API_KEYS_SECRET}\"]
 plugin = \"api-key\"
