@@ -105,6 +105,17 @@ impl Login {
         family(&self.user) == family(&other.user)
     }
 
+    /// A candidate of other users was not made by this plugin; it is refused before it logs in.
+    pub(crate) fn must_be_of_the_family_of(&self, current: &Login) -> Result<(), Error> {
+        if self.is_of_the_family_of(current) {
+            return Ok(());
+        }
+        Err(Error::invalid_secret(format!(
+            "the candidate's user is `{}`, which is neither AWSCURRENT's `{}` nor its partner; nothing changed",
+            self.user, current.user
+        )))
+    }
+
     /// The rule of alternating users; a candidate that breaks it would cut CURRENT off.
     pub(crate) fn must_be_partner_of(&self, current: &Login) -> Result<(), Error> {
         if self.user == current.partner()? {

@@ -41,6 +41,7 @@ pub(crate) fn alternating(ctx: &Context, candidate: &Version) -> Result<Outcome,
 /// One user: its own password is replaced, from its own session.
 pub(crate) fn single(ctx: &Context, candidate: &Version) -> Result<Outcome, Error> {
     let wanted = Login::read(candidate, "the candidate")?;
+    wanted.must_be_of_the_family_of(&Login::read(&ctx.current, "AWSCURRENT")?)?;
     let door = Door::primary()?;
     // The candidate's refusal is also the negative control: a wrong value, on the very path.
     if already_applied(&door, &wanted)? {

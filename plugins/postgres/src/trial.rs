@@ -22,6 +22,7 @@ pub(crate) fn test(
 ) -> Result<Outcome, Error> {
     let current = Login::read(&ctx.current, "AWSCURRENT")?;
     let wanted = Login::read(candidate, "the candidate")?;
+    wanted.must_be_of_the_family_of(&current)?;
     let mut outcome = Outcome::done().opened_with(&candidate.id);
 
     let mut doors = vec![Door::primary()?];

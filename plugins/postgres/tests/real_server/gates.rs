@@ -206,3 +206,42 @@ fn an_expired_role_loses_its_password_at_retirement() {
         .unwrap();
     assert!(!logs_in(&cluster, &old));
 }
+
+#[test]
+fn a_candidate_of_another_user_never_logs_in() {
+    let cluster = set_up(ClusterOptions::new().log_everything());
+    let _host = host(&cluster);
+    let foreign = fake::version("v1", &value("festival_rotation", ADMIN));
+    for strategy in ["alternating", "single"] {
+        let ctx = context(strategy);
+        for error in [
+            set(&ctx, &foreign).unwrap_err(),
+            test(&ctx, &foreign).unwrap_err(),
+        ] {
+            assert_eq!(
+                (error.kind, error.applied),
+                (ErrorKind::InvalidSecret, Applied::No)
+            );
+        }
+    }
+    assert!(
+        !cluster
+            .log()
+            .unwrap()
+            .contains("festival_rotation database")
+    );
+}
+
+#[test]
+fn alternating_never_replaces_the_password_in_use() {
+    let cluster = set_up(ClusterOptions::new());
+    let _host = host(&cluster);
+    let ctx = context("alternating");
+    let same_user = fake::version("v1", &value("festival_app", "another-password"));
+    let error = set(&ctx, &same_user).unwrap_err();
+    assert_eq!(
+        (error.kind, error.applied),
+        (ErrorKind::InvalidSecret, Applied::No)
+    );
+    assert!(logs_in(&cluster, &ctx.current));
+}
