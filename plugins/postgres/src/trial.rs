@@ -147,3 +147,61 @@ pub(crate) fn apart(users: [&str; 2], differences: &[String], fix: &str) -> Erro
     ))
     .detail("fix", fix)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tests::frame;
+    use keyturn_sdk::endpoint::Security;
+    use keyturn_sdk::fake::{self, Host, Script, Step};
+    use keyturn_sdk::{ErrorKind, SecretText};
+
+    /// A server that asks for an MD5 response and then gives `answer` to whatever it gets.
+    fn login(answer: Vec<u8>) -> Vec<Step> {
+        vec![
+            Step::ExpectAny,
+            Step::Reply(frame(b'R', b"\0\0\0\x05salt")),
+            Step::ExpectAny,
+            Step::Reply(answer),
+        ]
+    }
+
+    fn accepted() -> Vec<u8> {
+        [frame(b'R', &[0; 4]), frame(b'Z', b"I")].concat()
+    }
+
+    fn control(answer: Vec<u8>) -> Result<(), Error> {
+        let script = Script::new(Security::Encrypted, [login(answer)]);
+        let _host = Host::new().endpoint("primary", script).install();
+        let version = fake::version("v1", r#"{"username":"app","password":"right"}"#);
+        let wanted = Login::read(&version, "the candidate")?;
+        refuse_a_wrong_password(&Door::primary()?, &wanted)
+    }
+
+    #[test]
+    fn a_server_that_asks_and_then_takes_anything_is_unprotected() {
+        assert_eq!(
+            control(accepted()).unwrap_err().kind,
+            ErrorKind::Unprotected
+        );
+    }
+
+    #[test]
+    fn only_the_exact_refusal_is_the_control() {
+        let refused =
+            |code: &str| frame(b'E', format!("SFATAL\0VFATAL\0C{code}\0Mno\0\0").as_bytes());
+        control(refused("28P01")).unwrap();
+        assert_eq!(control(refused("28000")).unwrap_err().kind, ErrorKind::Auth);
+        assert_eq!(
+            control(refused("57P03")).unwrap_err().kind,
+            ErrorKind::Throttled
+        );
+    }
+
+    #[test]
+    fn the_wrong_password_is_another_each_time() {
+        let _host = Host::new().install();
+        let exposed = |text: SecretText| text.expose().to_owned();
+        assert_ne!(exposed(wrong_password()), exposed(wrong_password()));
+    }
+}
