@@ -314,4 +314,39 @@ mod tests {
         assert!(matches!(error, AuthError::Refused(e) if e.code == "28P01"));
         assert!(login.on(request(0, b"")).is_err());
     }
+
+    /// A panic would be a trap, after which the host has to assume the worst.
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let mut state = 1u64;
+        let mut random = move |below: usize| {
+            // Knuth's MMIX generator; the seed is fixed, so a failure repeats.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for _ in 0..50_000 {
+            let length = random(40);
+            let mut body: Vec<u8> = (0..length).map(|_| random(256) as u8).collect();
+            let tag = b"123AsCDEGHIKnNRSstTZ"[random(20)];
+            if tag == b'R' && body.len() >= 4 {
+                body[..4].copy_from_slice(&(random(14) as u32).to_be_bytes());
+            }
+            let mut frames = Frames::default();
+            let length = (body.len() + 4).saturating_sub(random(12) / 11) as u32;
+            frames.push(&[&[tag], &length.to_be_bytes()[..], &body].concat());
+            let Ok(Some(message)) = frames.next_message() else {
+                continue;
+            };
+            if let Message::DataRow(row) = &message {
+                let _ = crate::wire::row(row);
+            }
+            let mut login = started(true, None);
+            if random(2) == 0 {
+                login.on(request(10, PLAIN)).unwrap();
+            }
+            let _ = login.on(message);
+        }
+    }
 }
