@@ -74,3 +74,28 @@ pub(super) fn impossible_row(what: impl Into<String>) -> StoreError {
         "the store was altered from outside: keep a copy for diagnosis and restore a backup",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Changed;
+
+    #[test]
+    fn only_a_failed_commit_leaves_a_doubt() {
+        let before = statement(sqlx::Error::PoolTimedOut);
+        assert_eq!(
+            (before.changed(), before.is_retryable()),
+            (Changed::No, true)
+        );
+        let at_commit = commit(sqlx::Error::PoolTimedOut);
+        assert_eq!(
+            (at_commit.changed(), at_commit.is_retryable()),
+            (Changed::Unknown, true)
+        );
+        assert!(
+            at_commit
+                .to_string()
+                .contains("it is not known whether the change took effect")
+        );
+    }
+}

@@ -6,6 +6,8 @@
 mod crash_tests;
 mod errors;
 mod failpoint;
+#[cfg(test)]
+mod fault_tests;
 mod file;
 mod master_key;
 #[cfg(test)]
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::clock::Clock;
 use crate::error::StoreError;
@@ -327,7 +329,16 @@ fn pool(options: SqliteConnectOptions, connections_max: u32) -> SqlitePool {
         .max_connections(connections_max)
         .test_before_acquire(false)
         .max_lifetime(None)
+        .after_release(|connection, _| Box::pin(is_reusable(connection)))
         .connect_lazy_with(options)
+}
+
+/// After a full disk or an input/output error SQLite rolls back by itself; sqlx then believes for good that the
+/// transaction goes on, and would refuse every later one on this connection.
+async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // The answer comes after the rollback that a dropped transaction asked for.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 async fn open_key(

@@ -1,8 +1,9 @@
 //! Which files this process has opened as stores, because looking at one a second time would break it. SQLite's locks
 //! are POSIX advisory locks, and the system drops all that a process holds on a file as soon as the process closes
 //! *any* handle to it (<https://www.sqlite.org/howtocorrupt.html>, section 2.2). A plain look at the header of a store
-//! that is open in this process would so take away its locks, and another process could then remove the log under it.
-//! This module never opens a file itself.
+//! that is open in this process would so take away its locks, and another process could then take itself for the last
+//! one and remove the log under it (SQLite 3.51 defends itself against that very case, others do not). This module
+//! never opens a file itself.
 
 use std::collections::BTreeSet;
 use std::fs::Metadata;
