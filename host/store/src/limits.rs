@@ -17,7 +17,8 @@ pub const DESCRIPTION_CHARS_MAX: usize = 2_048;
 /// Largest notes, in bytes of JSON text.
 pub const NOTES_BYTES_MAX: usize = 65_536;
 /// How many versions of a secret are kept although they carry no label; older ones go, see
-/// [`VERSION_AGE_SECONDS_MIN`].
+/// [`VERSION_AGE_SECONDS_MIN`]. AWS refuses a put at some undocumented number of versions beyond; no number of young
+/// versions is refused here, because a refused put in an emergency is worse than a large file.
 pub const VERSIONS_KEPT: usize = 100;
 /// A version younger than this is never removed, however many there are.
 pub const VERSION_AGE_SECONDS_MIN: u64 = 24 * 60 * 60;

@@ -100,6 +100,11 @@ pub(super) fn look(path: &Path) -> Result<(), OpenError> {
             path: path.to_owned(),
         }),
         Err(error) => Err(file_error("reading", path)(error)),
+        // Opening a pipe would wait for its writer.
+        Ok(metadata) if !metadata.is_file() => Err(OpenError::NotAStore {
+            path: path.to_owned(),
+            why: "it is not a regular file",
+        }),
         Ok(metadata) => opened::look_once(&metadata, || look_at_bytes(path)),
     }
 }
@@ -219,15 +224,10 @@ fn look_at_bytes(path: &Path) -> Result<(), OpenError> {
         })
     };
     let mut header = Vec::with_capacity(HEADER_BYTES);
-    match (&mut file)
+    (&mut file)
         .take(HEADER_BYTES as u64)
         .read_to_end(&mut header)
-    {
-        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-            return not_a_store("it is a directory");
-        }
-        read => read.map_err(failed)?,
-    };
+        .map_err(failed)?;
     if header.is_empty() {
         return not_a_store("it is empty");
     }
