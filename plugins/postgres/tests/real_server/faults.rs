@@ -57,8 +57,8 @@ fn cut_on_the_way_to_the_server_around_commit() {
     let cluster = set_up(ClusterOptions::new());
     let commit = offset_of(&cluster, Direction::ToServer, COMMIT);
     let end = commit + COMMIT.len();
-    // ALTER and its surroundings, then each byte of COMMIT.
-    for bytes in (commit - 60..commit).step_by(7).chain(commit - 3..=end) {
+    // Each byte from the middle of ALTER to the end of COMMIT.
+    for bytes in commit - 60..=end {
         let fault = Fault::CutAfter {
             direction: Direction::ToServer,
             bytes,
@@ -94,7 +94,7 @@ fn cut_on_the_way_to_the_server_around_commit() {
 fn cut_on_the_way_back_leaves_a_doubt_that_probing_resolves() {
     let cluster = set_up(ClusterOptions::new());
     let answer = offset_of(&cluster, Direction::ToClient, b"C\0\0\0\x0bCOMMIT\0");
-    for bytes in answer - 20..answer + 18 {
+    for bytes in (answer - 20..answer).step_by(4).chain(answer..answer + 18) {
         let fault = Fault::CutAfter {
             direction: Direction::ToClient,
             bytes,
@@ -219,4 +219,34 @@ fn a_lagging_reader_is_waited_for_and_a_stranger_is_not() {
         test(&ctx, &candidate).unwrap().status,
         Status::Done
     ));
+}
+
+#[test]
+fn somebody_else_at_the_same_role_is_a_conflict_and_nothing_changed() {
+    let cluster = set_up(ClusterOptions::new());
+    let _host = host(&cluster);
+    let ctx = context("alternating");
+    let candidate = create(&ctx, "v1");
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            cluster.query(
+                "BEGIN; ALTER ROLE festival_app_clone CONNECTION LIMIT 9; SELECT pg_sleep(2); COMMIT",
+            )
+        });
+        let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        let patience = Duration::from_secs(20);
+        assert!(harness::poll::until_true(patience, || {
+            cluster.query(sleeping).unwrap() == "1"
+        }));
+        let error = set(&ctx, &candidate).unwrap_err();
+        assert_eq!(
+            (error.kind, error.applied),
+            (ErrorKind::Conflict, Applied::No),
+            "{error}"
+        );
+        assert!(error.retryable);
+        other.join().unwrap().unwrap();
+    });
+    set(&ctx, &candidate).unwrap();
+    assert!(logs_in(&cluster, &candidate));
 }
