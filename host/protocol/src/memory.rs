@@ -180,6 +180,7 @@ impl Memory {
             lead_left_ms: lead_ms,
         });
         self.promoted = purpose.map(|purpose| (to, purpose));
+        self.attempted = None;
         self.forget_comparisons();
         Next::Plan
     }
@@ -252,6 +253,16 @@ impl Memory {
             return Next::Fail(Reason::StillPending);
         }
         Next::Wait(WaitReason::Propagation, milliseconds)
+    }
+
+    /// The notes say how much of a lead is left, and with clocks that disagree they may say so for
+    /// ever.
+    pub(crate) fn lead_elapsed(&mut self, limits: &Limits) -> Next {
+        self.pending_answers = self.pending_answers.saturating_add(1);
+        if self.pending_answers > limits.pending_answers_max {
+            return Next::Fail(Reason::StillPending);
+        }
+        Next::Observe
     }
 
     pub(crate) fn plugin_failed(&mut self, failure: PluginFailure, limits: &Limits) -> Next {

@@ -58,9 +58,9 @@ pub struct Limits {
     pub plugin_attempts_max: u8,
     /// Refused label moves and failed store calls in one run.
     pub store_attempts_max: u8,
-    /// Answers `pending` in a row to one call.
+    /// Answers `pending` in a row to one call, and pauses for one lead.
     pub pending_answers_max: u8,
-    /// Values that the target rejects in one run (standalone).
+    /// Values that are replaced in one run after the target rejected them (standalone).
     pub rejected_values_max: u8,
     /// Pause before a failed plugin call is repeated, unless the plugin says otherwise.
     pub plugin_retry_ms: u64,

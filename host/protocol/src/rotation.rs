@@ -130,7 +130,8 @@ impl Rotation {
             }
             (Command::Check, Event::Checked { passed }) => memory.checked(passed),
             (Command::Wait { why, .. }, Event::Elapsed) => match why {
-                WaitReason::Lead | WaitReason::StoreRetry => Next::Observe,
+                WaitReason::Lead => memory.lead_elapsed(limits),
+                WaitReason::StoreRetry => Next::Observe,
                 WaitReason::Propagation | WaitReason::PluginRetry => Next::Plan,
             },
             // A rejection counts where the value is first shown to somebody: to the target, or to

@@ -15,6 +15,8 @@ pub struct Record {
     pub set: BTreeSet<VersionId>,
     /// The invocation's token was current when it began.
     pub was_current: bool,
+    /// The run ended without reaching its goal, and left the rest to the next one.
+    pub gave_up: bool,
     /// The run's goal is to publish a key before using it.
     pub leads: bool,
     /// The run may end a grace.
@@ -96,7 +98,7 @@ pub fn effect(
     command: &Command,
     record: &Record,
 ) -> Result<(), String> {
-    let untouched = matches!(command, Command::Observe | Command::MoveLabel { .. });
+    let untouched = !command.calls_plugin() && !matches!(command, Command::Promote { .. });
     hold!(
         5,
         !record.was_current || untouched,
@@ -129,10 +131,12 @@ pub fn effect(
                 .and_then(|version| version.value.as_ref());
             let same = old.is_none_or(|old| old == after.value(token));
             hold!(5, same, "{token} changed its value");
+            let in_doubt = before.holder(Label::InDoubt);
+            let replaced = in_doubt.is_some_and(|version| record.set.contains(version));
             hold!(
                 7,
-                before.holder(Label::InDoubt).is_none(),
-                "made {token} while one is in doubt"
+                !replaced,
+                "made {token} though {in_doubt:?} may have been applied"
             );
         }
         Command::Promote { to, from, purpose } if after.current() != before.current() => {
@@ -156,13 +160,13 @@ pub fn effect(
                 subject != before.current(),
                 "{subject} is current and was killed"
             );
-            grace(before, record, Some(subject))?;
+            grace(before, record, Some(subject), None)?;
         }
         // Keeping the key, and with it the old one's slot, supersedes nothing.
         Command::Finish { candidate, base }
             if before.value(candidate).key != before.value(base).key =>
         {
-            grace(before, record, None)?;
+            grace(before, record, None, Some(base))?;
         }
         _ => {}
     }
@@ -170,11 +174,19 @@ pub fn effect(
 }
 
 /// A grace that binds is not ended before its time, neither by killing nor by superseding.
-fn grace(before: &World, record: &Record, subject: Option<&VersionId>) -> Result<(), String> {
+fn grace(
+    before: &World,
+    record: &Record,
+    killed: Option<&VersionId>,
+    superseded: Option<&VersionId>,
+) -> Result<(), String> {
     let Some(note) = before.note.as_ref() else {
         return Ok(());
     };
-    let binding = before.binds(note) && subject.is_none_or(|s| *s == note.subject);
+    // Superseding the same value again begins its grace anew.
+    let concerned =
+        killed.is_none_or(|version| *version == note.subject) && superseded != Some(&note.subject);
+    let binding = before.binds(note) && concerned;
     let early = binding && note.due_ms > before.now_ms && !record.now;
     hold!(9, !early, "the grace of {} was ended early", note.subject);
     Ok(())

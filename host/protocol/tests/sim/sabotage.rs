@@ -3,7 +3,7 @@
 use keyturn_protocol::*;
 
 use super::explore::Sabotage;
-use super::world::{Kind, World};
+use super::world::{Kind, World, fails};
 
 /// Name, strategy, the invariant that it breaks, and how.
 pub const ALL: &[(&str, Kind, u8, Sabotage)] = &[
@@ -36,7 +36,13 @@ pub const ALL: &[(&str, Kind, u8, Sabotage)] = &[
         5,
         overwrite_value,
     ),
-    ("pause without end", Kind::Dual, 7, always_refuse),
+    ("current killed", Kind::Dual, 2, kill_current),
+    (
+        "an unknown answer taken for a rejection",
+        Kind::Single,
+        2,
+        reject_everything,
+    ),
 ];
 
 /// Takes the label off as soon as `set` is proven by the test.
@@ -89,28 +95,53 @@ fn ignore_grace(world: &mut World, command: &mut Command) -> Option<Event> {
     Some(Event::Observed(snapshot))
 }
 
-fn ignore_lead(_: &mut World, command: &mut Command) -> Option<Event> {
-    let lead = matches!(
-        command,
+fn ignore_lead(world: &mut World, command: &mut Command) -> Option<Event> {
+    match command {
         Command::Wait {
             why: WaitReason::Lead,
             ..
+        } => Some(Event::Elapsed),
+        Command::Observe => {
+            let mut snapshot = world.snapshot();
+            snapshot.announced.as_mut()?.lead_left_ms = 0;
+            Some(Event::Observed(snapshot))
         }
-    );
-    if lead {
-        return Some(Event::Elapsed);
+        _ => None,
     }
-    None
 }
 
+/// Makes the value of the version in use anew instead of one under the token.
 fn overwrite_value(world: &mut World, command: &mut Command) -> Option<Event> {
     let Command::Create { token, .. } = command else {
         return None;
     };
-    world.versions.remove(token);
+    *token = world.current().clone();
+    let value = world
+        .versions
+        .get_mut(token)
+        .and_then(|version| version.value.as_mut());
+    value.expect("the current version has a value").edits += 1;
     None
 }
 
-fn always_refuse(_: &mut World, command: &mut Command) -> Option<Event> {
-    matches!(command, Command::Promote { .. }).then_some(Event::Refused)
+fn kill_current(world: &mut World, command: &mut Command) -> Option<Event> {
+    if let Command::Retire { subject } = command {
+        *subject = world.current().clone();
+    }
+    None
+}
+
+/// An answer whose effect is not known is passed off as a rejection.
+fn reject_everything(world: &mut World, command: &mut Command) -> Option<Event> {
+    match command {
+        Command::Set { .. } => {
+            world.execute(command);
+            Some(fails(FailureClass::Rejected, Applied::No))
+        }
+        Command::Probe { subject } if subject == world.current() => {
+            Some(Event::Probed(Liveness::Live))
+        }
+        Command::Probe { .. } => Some(Event::Probed(Liveness::Dead)),
+        _ => None,
+    }
 }

@@ -256,22 +256,20 @@ pub fn failing_store(coverage: &mut Coverage) {
     tally.print();
 }
 
-/// Two rotators in every order, and one of them crashing anywhere.
+/// Two rotators with the same goal, or two invocations with the same token, in every order.
 pub fn two_rotators(coverage: &mut Coverage) {
-    let faults = [Fault::CrashBefore, Fault::CrashAfter];
     let mut tally = Tally::new("two rotators", coverage);
     for kind in Kind::ALL {
-        for grace_ms in [0, GRACE_MS] {
-            let driver = Driver::Goal(rotate(kind));
-            let mut explorer = Explorer::new(&faults);
+        let driver = Driver::Goal(rotate(kind));
+        let mut served = World::new(kind, GRACE_MS);
+        let service = service(&mut served);
+        for (world, driver) in [(World::new(kind, GRACE_MS), driver), (served, service)] {
+            let mut explorer = Explorer::new(&[]);
+            explorer.symmetric = true;
+            explorer.limits.store_attempts_max = 2;
             explorer.tolerates =
                 |reason| matches!(reason, Reason::WithinGrace { .. } | Reason::Contended);
-            tally.explore(
-                &mut explorer,
-                World::new(kind, grace_ms),
-                &[driver.clone(), driver],
-                0,
-            );
+            tally.explore(&mut explorer, world, &[driver.clone(), driver], 0);
             let promoted = explorer.endings.get("Promoted");
             assert!(
                 promoted.is_some(),
@@ -279,10 +277,6 @@ pub fn two_rotators(coverage: &mut Coverage) {
                 explorer.endings
             );
         }
-        let mut world = World::new(kind, GRACE_MS);
-        let driver = service(&mut world);
-        let mut explorer = Explorer::new(&faults);
-        tally.explore(&mut explorer, world, &[driver.clone(), driver], 0);
     }
     tally.print();
 }

@@ -107,6 +107,7 @@ pub struct World {
     pub announced: Option<(VersionId, u64)>,
     pub now_ms: u64,
     pub keys: u8,
+    pub minted: u8,
     pub rotation_enabled: Option<bool>,
     /// Keys that the target's policy refuses.
     pub refuses: BTreeSet<u8>,
@@ -138,6 +139,7 @@ impl World {
             announced: None,
             now_ms: 0,
             keys: 1,
+            minted: 0,
             rotation_enabled: None,
             refuses: BTreeSet::new(),
             operator_acted: true,
@@ -195,7 +197,7 @@ impl World {
             owed: self
                 .note
                 .as_ref()
-                .filter(|note| note.successor == *current)
+                .filter(|note| self.binds(note))
                 .map(|note| {
                     let left_ms = note.due_ms.saturating_sub(self.now_ms);
                     Obligation {
@@ -226,7 +228,10 @@ impl World {
     pub fn execute(&mut self, command: &Command) -> Event {
         match command {
             Command::Observe => Event::Observed(self.snapshot()),
-            Command::NewToken => Event::Token(id(&format!("keyturn-{}", self.versions.len()))),
+            Command::NewToken => {
+                self.minted += 1;
+                Event::Token(id(&format!("keyturn-{}", self.minted)))
+            }
             Command::MoveLabel { label, from, to } => self.move_label(*label, from, to),
             Command::Create {
                 token,
