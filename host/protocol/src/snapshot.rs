@@ -19,7 +19,8 @@ pub struct Snapshot {
     /// What is owed to a superseded version. `None` when nothing is, and also when the notes speak
     /// of a promotion that never came (they are written before it): a note binds while its
     /// successor is current, and while `KEYTURN_RETIRING` is on its subject and that is not current
-    /// (somebody has superseded the successor by hand meanwhile).
+    /// (somebody has superseded the successor by hand meanwhile). It may be forgotten once that
+    /// label is off and, where `new_version` is set, a retire round was promoted; not earlier.
     pub owed: Option<Obligation>,
     /// The version whose next value has been published but is not in use yet, if that version is
     /// still current.

@@ -216,6 +216,7 @@ fn broken_schemes_are_caught() {
             world,
             actors,
             faults_left: 2,
+            struck: false,
         });
         let found = verdict.expect_err(&format!("{name} went unnoticed"));
         let expected = format!("invariant {invariant}");

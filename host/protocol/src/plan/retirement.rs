@@ -7,6 +7,7 @@ use crate::ending::{Outcome, Reason};
 use crate::facts::{How, Liveness, Step};
 use crate::labels::{Label, VersionId};
 use crate::request::Goal;
+use crate::snapshot::Obligation;
 
 pub(super) fn settle_predecessor(view: &View<'_>) -> Option<Decision> {
     match &view.request.goal {
@@ -29,8 +30,7 @@ fn retire(view: &View<'_>) -> Decision {
     if let Some(decision) = within_grace(view).or_else(|| end_label(view)) {
         return decision;
     }
-    let owed = view.memory.snapshot.owed.as_ref();
-    if owed.is_some_and(|owed| owed.how.new_version) {
+    if owed(view).is_some_and(|owed| owed.how.new_version) {
         return round::advance(view);
     }
     match &view.memory.retired {
@@ -42,8 +42,7 @@ fn retire(view: &View<'_>) -> Decision {
 }
 
 fn within_grace(view: &View<'_>) -> Option<Decision> {
-    let owed = view.memory.snapshot.owed.as_ref()?;
-    let seconds = owed.grace_left_seconds;
+    let seconds = owed(view)?.grace_left_seconds;
     (seconds > 0 && !view.now())
         .then(|| Rule::GraceIsNotOver.refuse(Reason::WithinGrace { seconds }))
 }
@@ -77,6 +76,14 @@ fn end_label(view: &View<'_>) -> Option<Decision> {
             Rule::OperatorHasNotActed.refuse(Reason::OperatorOwes(subject.clone()))
         }
     })
+}
+
+/// What still binds. What has to be proven dead is settled once its label is off, whatever the notes
+/// say: they may lag behind.
+fn owed<'a>(view: &View<'a>) -> Option<&'a Obligation> {
+    let owed = view.memory.snapshot.owed.as_ref()?;
+    let labelled = view.holder(Label::Retiring) == Some(&owed.subject);
+    (labelled || owed.how.new_version).then_some(owed)
 }
 
 /// How the labelled version ends. Without a note nobody knows when: only an operator who says

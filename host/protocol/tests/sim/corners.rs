@@ -56,6 +56,7 @@ pub fn all(coverage: &mut Coverage) {
     refusals(coverage);
     doubts(coverage);
     verdicts(coverage);
+    settled_notes(coverage);
     operators(coverage);
     every_call_fails(coverage);
     every_command_is_cancelled(coverage);
@@ -188,6 +189,32 @@ fn verdicts(coverage: &mut Coverage) {
             }
         }
     }
+}
+
+/// Notes that lag behind the label do not hold up the next rotation.
+fn settled_notes(coverage: &mut Coverage) {
+    let mut world = rotated_once(Kind::Dual, GRACE_MS);
+    let note = world.note.clone();
+    let end = run(coverage, &mut world.clone(), rotate(Kind::Dual), honest);
+    assert_eq!(
+        reason(end),
+        Reason::WithinGrace {
+            seconds: GRACE_MS / 1_000
+        }
+    );
+    let end = run(coverage, &mut world, Goal::Retire { now: true }, honest);
+    assert_eq!(
+        outcome(end),
+        Outcome::Retired {
+            subject: id("first")
+        }
+    );
+    world.note = note;
+    let end = run(coverage, &mut world, rotate(Kind::Dual), honest);
+    assert!(matches!(
+        outcome(end),
+        Outcome::Promoted { resumed: false, .. }
+    ));
 }
 
 fn operators(coverage: &mut Coverage) {

@@ -59,6 +59,8 @@ pub struct State {
     pub world: World,
     pub actors: Vec<Actor>,
     pub faults_left: u8,
+    /// The fault that strikes at most once has struck.
+    pub struck: bool,
 }
 
 /// A deliberately broken scheme: alters what the engine carries out. `Some` = the answer to give
@@ -71,6 +73,8 @@ pub struct Explorer {
     /// Failures that may end an actor for good.
     pub tolerates: fn(&Reason) -> bool,
     pub limits: Limits,
+    /// A fault that strikes at most once in a schedule.
+    pub once: Option<Fault>,
     /// The actors have the same goal, so that their places mean nothing.
     pub symmetric: bool,
     pub fired: BTreeMap<(Fault, &'static str), u64>,
@@ -92,6 +96,7 @@ impl Explorer {
             sabotage: None,
             tolerates: |_| false,
             limits: Limits::default(),
+            once: None,
             symmetric: false,
             fired: BTreeMap::new(),
             transitions: BTreeSet::new(),
@@ -310,9 +315,11 @@ impl Explorer {
             .as_ref()
             .expect("a running actor")
             .poll();
-        if command.is_end() || !applies(fault, &command, &state.world) {
+        let again = self.once == Some(fault) && state.struck;
+        if again || command.is_end() || !applies(fault, &command, &state.world) {
             return Ok(false);
         }
+        state.struck |= self.once == Some(fault);
         *self.fired.entry((fault, command.name())).or_default() += 1;
         match fault {
             Fault::CrashBefore | Fault::CrashAfter => {

@@ -36,7 +36,7 @@ pub const ALL: &[(&str, Kind, u8, Sabotage)] = &[
         5,
         overwrite_value,
     ),
-    ("current killed", Kind::Dual, 2, kill_current),
+    ("current killed", Kind::Dual, 9, kill_current),
     (
         "an unknown answer taken for a rejection",
         Kind::Single,

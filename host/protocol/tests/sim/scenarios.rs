@@ -58,6 +58,7 @@ impl<'a> Tally<'a> {
             world,
             actors,
             faults_left: faults,
+            struck: false,
         });
         self.schedules += verdict.unwrap_or_else(|what| panic!("{}, {kind:?}: {what}", self.name));
         self.states += explorer.states();
@@ -90,6 +91,7 @@ pub fn rotated_once(kind: Kind, grace_ms: u64) -> World {
         world,
         actors,
         faults_left: 0,
+        struck: false,
     };
     while state.actors[0].rotation.is_some() {
         explorer.advance(&mut state, 0).unwrap();
@@ -312,16 +314,19 @@ pub fn edited_by_hand(coverage: &mut Coverage) {
     for other_credential in [false, true] {
         let edit = Fault::Edit { other_credential };
         for kind in Kind::ALL {
-            let mut explorer = Explorer::new(&[edit]);
+            let faults = [edit, Fault::CrashBefore, Fault::CrashAfter];
+            let mut explorer = Explorer::new(&faults);
+            explorer.once = Some(edit);
             let world = World::new(kind, GRACE_MS);
-            tally.explore(&mut explorer, world, &[Driver::Goal(rotate(kind))], 1);
+            tally.explore(&mut explorer, world, &[Driver::Goal(rotate(kind))], 2);
             demand(
                 &explorer,
                 &[edit],
                 &["MoveLabel", "Create", "Finish", "Promote"],
             );
-            let mut explorer = Explorer::new(&[edit]);
-            explore_service(&mut tally, &mut explorer, World::new(kind, GRACE_MS), 1);
+            let mut explorer = Explorer::new(&faults);
+            explorer.once = Some(edit);
+            explore_service(&mut tally, &mut explorer, World::new(kind, GRACE_MS), 2);
         }
     }
     tally.print();
@@ -428,6 +433,7 @@ fn invoke(coverage: &mut Coverage, world: World, step: Step, token: VersionId) -
         world,
         actors: vec![actor],
         faults_left: 0,
+        struck: false,
     };
     let goes_on = |state: &State| {
         let rotation = state.actors[0].rotation.as_ref();
@@ -483,6 +489,7 @@ pub fn states_of_every_command() -> Vec<Rotation> {
                     world,
                     actors,
                     faults_left: 0,
+                    struck: false,
                 };
                 while let Some(rotation) = &state.actors[0].rotation {
                     found

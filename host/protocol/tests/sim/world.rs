@@ -280,6 +280,14 @@ impl World {
         if holder != *from && !in_place {
             return Event::Refused;
         }
+        if label == Label::Retiring && to.is_none() {
+            // Settled with the label, not with the death: a run that dies between the two must
+            // still find out what it was doing.
+            self.note = self
+                .note
+                .take()
+                .filter(|note| Some(&note.subject) != from.as_ref());
+        }
         self.labels.put(label, to.clone());
         Event::Moved
     }
@@ -410,13 +418,6 @@ impl World {
             return fails(FailureClass::Invalid, Applied::No);
         }
         let changed = !held && self.accepts.remove(&credential);
-        if self
-            .note
-            .as_ref()
-            .is_some_and(|note| note.subject == *subject && note.how.at_target)
-        {
-            self.note = None;
-        }
         Event::Completed { changed }
     }
 
