@@ -98,7 +98,7 @@ fn every_schedule_keeps_the_invariants() {
     scenarios::cancelled(&mut coverage);
     scenarios::edited_by_hand(&mut coverage);
     scenarios::rejected_values(&mut coverage);
-    scenarios::step_sequences(&mut coverage);
+    sim::sequences::step_sequences(&mut coverage);
     sim::corners::all(&mut coverage);
 
     let legal: BTreeSet<_> = LEGAL

@@ -8,4 +8,5 @@ pub mod corners;
 pub mod explore;
 pub mod sabotage;
 pub mod scenarios;
+pub mod sequences;
 pub mod world;
