@@ -41,7 +41,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Explores, and demands that each of the faults struck somewhere.
+    /// Explores every schedule of these drivers; the first broken invariant is a panic.
     pub fn explore(
         &mut self,
         explorer: &mut Explorer,
@@ -150,6 +150,7 @@ fn goals(world: &World) -> Vec<Goal> {
     goals
 }
 
+/// An injected fault that never struck proves nothing: each must have hit each of the commands.
 fn demand(explorer: &Explorer, faults: &[Fault], commands: &[&'static str]) {
     for fault in faults {
         for command in commands {
