@@ -1,0 +1,18 @@
+//! The `keyturn` binary end to end: every test runs it as an operator would, with a folder of its own,
+//! the embedded store and, where a database is rotated, a PostgreSQL of its own. What the store holds
+//! is read through keyturn-store and what a password opens through another client, never from what
+//! the command says about itself.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+mod canary;
+mod configuration;
+mod database;
+mod failures;
+mod grants;
+mod init;
+mod interruption;
+mod plugins;
+mod secrets;
+mod tokens;

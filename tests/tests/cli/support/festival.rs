@@ -1,0 +1,152 @@
+//! A PostgreSQL with TLS and the roles of the postgres plugin's README, and a workspace that rotates
+//! its application's login. The SQL is the README's own block.
+
+use harness::postgres::{Cluster, ClusterOptions, LoginFailure};
+use harness::tls::Authority;
+use serde_json::{Value, json};
+
+use super::Workspace;
+
+pub(crate) const SECRET: &str = "festival-prod/database";
+pub(crate) const ADMIN_SECRET: &str = "festival-prod/database-admin";
+pub(crate) const DATABASE: &str = "festival";
+pub(crate) const USER: &str = "festival_app";
+pub(crate) const CLONE: &str = "festival_app_clone";
+pub(crate) const ADMIN: &str = "festival_rotation";
+/// Long enough to be told from chance when everything is scanned for them.
+pub(crate) const FIRST_PASSWORD: &str = "first-Password/of the+application=42";
+pub(crate) const ADMIN_PASSWORD: &str = "rotation-Admin/of the+festival=4711";
+
+const README: &str = include_str!("../../../../plugins/postgres/README.md");
+
+/// A running database and the workspace of its operator.
+pub(crate) struct Festival {
+    pub(crate) cluster: Cluster,
+    pub(crate) workspace: Workspace,
+}
+
+impl Festival {
+    /// With this strategy and grace.
+    pub(crate) fn start(strategy: &str, grace_seconds: u64) -> Self {
+        Self::start_with(ClusterOptions::new(), strategy, grace_seconds)
+    }
+
+    /// The same with options of the server.
+    pub(crate) fn start_with(options: ClusterOptions, strategy: &str, grace_seconds: u64) -> Self {
+        let authority = Authority::new("festival's authority").unwrap();
+        let identity = authority.issue(&["127.0.0.1", "localhost"]).unwrap();
+        let cluster = options
+            .tls(identity.certificate_pem, identity.key_pem)
+            .start()
+            .unwrap();
+        let festival = Self::without_tls(cluster);
+        festival.trust(&authority);
+        festival.configure(strategy, grace_seconds, "");
+        festival
+    }
+
+    /// On a server that may refuse TLS; nothing is configured yet.
+    pub(crate) fn without_tls(cluster: Cluster) -> Self {
+        let festival = Self {
+            cluster,
+            workspace: Workspace::new(),
+        };
+        festival.set_up();
+        festival
+            .workspace
+            .create(ADMIN_SECRET, &festival.admin_value().to_string());
+        festival
+            .workspace
+            .create(SECRET, &festival.value().to_string());
+        festival
+    }
+
+    /// Writes the CA that the grant names.
+    pub(crate) fn trust(&self, authority: &Authority) {
+        std::fs::write(self.workspace.path("ca.pem"), authority.certificate_pem()).unwrap();
+    }
+
+    /// keyturn.toml with the usual grants; `more` are further lines of the secret's own table.
+    pub(crate) fn configure(&self, strategy: &str, grace_seconds: u64, more: &str) {
+        let endpoint = self.endpoint();
+        self.workspace.configure(&format!(
+            "[secret.\"{SECRET}\"]\nplugin = \"postgres\"\nstrategy = \"{strategy}\"\n\
+             grace_seconds = {grace_seconds}\ngrant.companion.admin = [\"{ADMIN_SECRET}\"]\n{more}\n\
+             [secret.\"{SECRET}\".grant.endpoint.primary]\n{endpoint}\n\
+             [secret.\"{SECRET}\".grant.endpoint.admin]\n{endpoint}\n"
+        ));
+    }
+
+    /// What both endpoints are granted.
+    pub(crate) fn endpoint(&self) -> String {
+        let port = self.cluster.port();
+        format!(
+            "hosts = [\"127.0.0.1\"]\nports = [{port}]\ntls = \"verify-full\"\nca = \"ca.pem\""
+        )
+    }
+
+    /// The application's first value.
+    pub(crate) fn value(&self) -> Value {
+        json!({
+            "engine": "postgres", "host": "127.0.0.1", "port": self.cluster.port(),
+            "dbname": DATABASE, "username": USER, "password": FIRST_PASSWORD,
+            "masterarn": ADMIN_SECRET,
+        })
+    }
+
+    pub(crate) fn admin_value(&self) -> Value {
+        json!({
+            "engine": "postgres", "host": "127.0.0.1", "port": self.cluster.port(),
+            "dbname": DATABASE, "username": ADMIN, "password": ADMIN_PASSWORD,
+        })
+    }
+
+    /// Logs in with what a version holds.
+    pub(crate) fn login(&self, value: &Value) -> Result<(), LoginFailure> {
+        let text = |member: &str| value[member].as_str().unwrap().to_owned();
+        self.cluster
+            .login(&text("username"), &text("password"), &text("dbname"))
+    }
+
+    /// AWSCURRENT opens the door.
+    #[track_caller]
+    pub(crate) fn current_logs_in(&self) {
+        let current = self.workspace.current(SECRET);
+        if let Err(error) = self.login(&current) {
+            panic!("AWSCURRENT ({}) does not log in: {error}", current["username"]);
+        }
+    }
+
+    /// This value's user has no password any more: nothing else counts as dead.
+    #[track_caller]
+    pub(crate) fn is_dead(&self, value: &Value) {
+        let refused = self.login(value).unwrap_err();
+        assert_eq!(refused.sqlstate.as_deref(), Some("28P01"), "{refused}");
+    }
+
+    fn set_up(&self) {
+        let query = |database: &str, sql: &str| self.cluster.query_in(database, sql).unwrap();
+        query("postgres", &format!("CREATE DATABASE {DATABASE}"));
+        query(DATABASE, setup_sql());
+        // Over the superuser's socket and with logging off, so that the first passwords, which the
+        // README sends as verifiers, are not in the server's log.
+        query(
+            DATABASE,
+            &format!(
+                "SET log_statement = 'none'; SET log_min_duration_statement = -1;
+                 SET log_min_error_statement = 'panic'; SET log_min_messages = 'panic';
+                 ALTER ROLE {USER} PASSWORD '{FIRST_PASSWORD}';
+                 ALTER ROLE {ADMIN} PASSWORD '{ADMIN_PASSWORD}';
+                 SET ROLE festival_owner;
+                 CREATE TABLE tickets (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, holder text NOT NULL);"
+            ),
+        );
+    }
+}
+
+/// The block between ```sql and ``` that follows the README's mark.
+fn setup_sql() -> &'static str {
+    let (_, rest) = README.split_once("<!-- setup -->").unwrap();
+    let (_, rest) = rest.split_once("```sql\n").unwrap();
+    rest.split_once("```").unwrap().0
+}
