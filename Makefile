@@ -50,10 +50,11 @@ deny:
 wasm-target:
 	@rustup target add $(WASM)
 
-# Core modules first, then components and their ahead-of-time code, which the binary includes.
+# Core modules first, then components and their ahead-of-time code, which the binary includes. With
+# --workspace everywhere, all builds agree on features and nothing is compiled twice.
 plugins: wasm-target
 	$(CARGO) build $(addprefix -p ,$(PLUGIN_CRATES)) --lib --target $(WASM) --profile plugin
-	$(CARGO) build -p keyturn-runtime --bin keyturn-precompile
+	$(CARGO) build --workspace --bin keyturn-precompile
 	$(TARGET_DIR)/debug/keyturn-precompile $(PLUGINS_OUT) \
 	  $(foreach p,$(subst -,_,$(PLUGIN_CRATES)),$(TARGET_DIR)/$(WASM)/plugin/$(p).wasm)
 

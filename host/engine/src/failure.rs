@@ -34,6 +34,13 @@ impl RunFailure {
         )
     }
 
+    /// Whether the store refused and the target was not changed.
+    pub fn is_store_refusal(&self) -> bool {
+        self.failure.reason == Reason::Store
+            && self.failure.applied == Applied::No
+            && self.store_problem().is_some()
+    }
+
     /// Seconds until the same command may succeed, if it is a matter of time.
     pub fn wait_seconds(&self) -> Option<u64> {
         match self.failure.next {
@@ -46,10 +53,22 @@ impl RunFailure {
     pub fn next(&self) -> String {
         words::next(&self.failure)
     }
+
+    fn store_problem(&self) -> Option<&Problem> {
+        self.problem
+            .as_ref()
+            .filter(|problem| problem.kind == "store")
+    }
 }
 
 impl fmt::Display for RunFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The store says itself what changed and what to do.
+        if self.is_store_refusal()
+            && let Some(problem) = self.store_problem()
+        {
+            return write!(f, "{}: {}", self.name, problem.message);
+        }
         write!(
             f,
             "{}: {}",

@@ -40,6 +40,20 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Make a store, its master key and a configuration file to start from.
     Init(Init),
+    #[command(flatten)]
+    OnStore(OnStore),
+    /// What happened to a secret, oldest first.
+    History(History),
+    /// Look at plugins.
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Print a completion script for a shell.
+    Completions { shell: Shell },
+}
+
+/// The commands that need the store open.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OnStore {
     /// Create, read and list secrets.
     #[command(subcommand)]
     Secret(Secret),
@@ -51,13 +65,6 @@ pub(crate) enum Command {
     Verify(Names),
     /// Kind, strategy, last and next rotation, end of grace, what is in doubt.
     Status(Names),
-    /// What happened to a secret, oldest first.
-    History(History),
-    /// Look at plugins.
-    #[command(subcommand)]
-    Plugin(Plugin),
-    /// Print a completion script for a shell.
-    Completions { shell: Shell },
 }
 
 #[derive(Debug, Args)]

@@ -27,7 +27,10 @@ impl<'a> Plugins<'a> {
         tables: &'a BTreeMap<String, PluginTable>,
     ) -> Result<Self> {
         Ok(Self {
-            runtime: Runtime::new(RuntimeOptions { log })?,
+            runtime: Runtime::new(RuntimeOptions {
+                log,
+                ..RuntimeOptions::default()
+            })?,
             dir,
             tables,
         })

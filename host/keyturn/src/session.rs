@@ -1,10 +1,11 @@
 //! What most commands need: the configuration, the open store, the plugins, the engine with its
 //! sinks. Opened on demand, so that a command touches only what it uses.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, Result};
 use keyturn_engine::{Credential, Engine, EngineOptions, EventSink, RandomIds};
+use keyturn_runtime::Plugin;
 use keyturn_store::{
     SecretName, SecretStore, SystemClock,
     embedded::{EmbeddedStore, MasterKey},
@@ -18,9 +19,18 @@ use crate::{
     sinks::{AuditLog, Fanout, PluginLog, Progress},
 };
 
+/// What a command leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// It changes nothing, so there is nothing to write down.
+    Nothing,
+    /// The audit trail, and progress for people.
+    Everything,
+}
+
 pub(crate) struct Session {
     pub(crate) config: Config,
-    pub(crate) store: Arc<dyn SecretStore>,
+    pub(crate) store: Arc<EmbeddedStore>,
 }
 
 impl Session {
@@ -42,48 +52,62 @@ impl Session {
         })
     }
 
-    /// The engine, the configured credentials among `names` (all if there are none), in order.
+    /// The engine, and the configured credentials among `names` (all if there are none), in order.
     pub(crate) async fn engine(
         &self,
         global: &Global,
         names: &[String],
-        show_progress: bool,
+        record: Record,
     ) -> Result<(Engine, Vec<Credential>)> {
-        let audit = AuditLog::open(&self.config.audit_path).with_context(|| {
-            format!(
-                "the audit trail {} cannot be opened",
-                self.config.audit_path.display()
-            )
-        })?;
-        let mut sinks: Vec<Box<dyn EventSink>> = vec![Box::new(audit)];
-        if show_progress {
-            sinks.push(Box::new(Progress::new()));
-        }
-        let sink: Arc<dyn EventSink> = Arc::new(Fanout(sinks));
+        let sink: Arc<dyn EventSink> = Arc::new(Fanout(self.sinks(global, record)?));
+        let log = PluginLog {
+            sink: Arc::clone(&sink),
+            actor: actor(),
+        };
         let plugins = Plugins::new(
             global.plugin_dir.clone(),
-            Arc::new(PluginLog {
-                sink: Arc::clone(&sink),
-                actor: actor(),
-            }),
+            Arc::new(log),
             &self.config.plugins,
         )?;
+        let mut loaded: BTreeMap<&str, Plugin> = BTreeMap::new();
         let mut credentials = Vec::new();
         for config in self.select(names)? {
-            let plugin = plugins
-                .load(config.plugin())
-                .await
-                .map_err(|error| refuse(config.plugin_error(&self.config, format!("{error:#}"))))?;
+            let plugin = match loaded.get(config.plugin()) {
+                Some(plugin) => plugin.clone(),
+                None => plugins.load(config.plugin()).await.map_err(|error| {
+                    refuse(config.plugin_error(&self.config, format!("{error:#}")))
+                })?,
+            };
             credentials.push(self.config.credential(config, &plugin).map_err(refuse)?);
+            loaded.insert(config.plugin(), plugin);
         }
         let engine = Engine::new(EngineOptions {
-            store: Arc::clone(&self.store),
+            store: Arc::clone(&self.store) as Arc<dyn SecretStore>,
             sink,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             actor: actor(),
         });
         Ok((engine, credentials))
+    }
+
+    /// Leaves one file behind. Without it nothing is lost, SQLite's log stays beside the store.
+    pub(crate) async fn close(&self) {
+        self.store.close().await;
+    }
+
+    fn sinks(&self, global: &Global, record: Record) -> Result<Vec<Box<dyn EventSink>>> {
+        let mut sinks: Vec<Box<dyn EventSink>> = Vec::new();
+        if record == Record::Everything {
+            let path = &self.config.audit_path;
+            let audit = AuditLog::open(path)
+                .with_context(|| format!("the audit trail {} cannot be opened", path.display()))?;
+            sinks.push(Box::new(audit));
+            if !global.json {
+                sinks.push(Box::new(Progress::new()));
+            }
+        }
+        Ok(sinks)
     }
 
     fn select(&self, names: &[String]) -> Result<Vec<&CredentialConfig>> {

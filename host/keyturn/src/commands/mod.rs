@@ -15,23 +15,37 @@ use std::{io, process::ExitCode};
 use anyhow::Result;
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command};
+use crate::{
+    cli::{Cli, Command, Global, OnStore},
+    session::Session,
+};
 
 /// Runs the command.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let Cli { global, command } = cli;
     match command {
         Command::Init(arguments) => init::run(&global, &arguments).await,
-        Command::Secret(command) => secret::run(&global, command).await,
-        Command::Rotate(arguments) => rotate::run(&global, &arguments).await,
-        Command::Retire(arguments) => retire::run(&global, &arguments).await,
-        Command::Verify(names) => verify::run(&global, &names).await,
-        Command::Status(names) => status::run(&global, &names).await,
         Command::History(arguments) => history::run(&global, &arguments),
         Command::Plugin(command) => plugin::run(&global, command).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "keyturn", &mut io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+        Command::OnStore(command) => {
+            let session = Session::open(&global).await?;
+            let code = on_store(&global, &session, command).await;
+            session.close().await;
+            code
+        }
+    }
+}
+
+async fn on_store(global: &Global, session: &Session, command: OnStore) -> Result<ExitCode> {
+    match command {
+        OnStore::Secret(command) => secret::run(global, session, command).await,
+        OnStore::Rotate(arguments) => rotate::run(global, session, &arguments).await,
+        OnStore::Retire(arguments) => retire::run(global, session, &arguments).await,
+        OnStore::Verify(names) => verify::run(global, session, &names).await,
+        OnStore::Status(names) => status::run(global, session, &names).await,
     }
 }

@@ -8,13 +8,16 @@ use keyturn_engine::Goal;
 use super::run_report;
 use crate::{
     cli::{Global, Retire},
-    session::Session,
+    session::{Record, Session},
 };
 
-pub(crate) async fn run(global: &Global, arguments: &Retire) -> Result<ExitCode> {
-    let session = Session::open(global).await?;
+pub(crate) async fn run(
+    global: &Global,
+    session: &Session,
+    arguments: &Retire,
+) -> Result<ExitCode> {
     let names = std::slice::from_ref(&arguments.name);
-    let (engine, credentials) = session.engine(global, names, !global.json).await?;
+    let (engine, credentials) = session.engine(global, names, Record::Everything).await?;
     let mut worst = ExitCode::SUCCESS;
     for credential in &credentials {
         let ended = engine

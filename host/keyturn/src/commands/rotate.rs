@@ -8,13 +8,16 @@ use keyturn_engine::{Credential, Engine, Goal};
 use super::run_report;
 use crate::{
     cli::{Global, Rotate},
-    session::Session,
+    session::{Record, Session},
 };
 
-pub(crate) async fn run(global: &Global, arguments: &Rotate) -> Result<ExitCode> {
-    let session = Session::open(global).await?;
+pub(crate) async fn run(
+    global: &Global,
+    session: &Session,
+    arguments: &Rotate,
+) -> Result<ExitCode> {
     let (engine, credentials) = session
-        .engine(global, &arguments.names, !global.json)
+        .engine(global, &arguments.names, Record::Everything)
         .await?;
     let mut worst = ExitCode::SUCCESS;
     for credential in &credentials {

@@ -62,6 +62,9 @@ pub(crate) fn code_of(failure: &RunFailure) -> Code {
     if failure.is_refusal() {
         return Code::Refused;
     }
+    if failure.is_store_refusal() {
+        return Code::Store;
+    }
     match (failure.target_changed(), failure.failure.next) {
         (keyturn_engine::Applied::No, NextAction::Refuse) => Code::Configuration,
         (keyturn_engine::Applied::No, _) => Code::Failed,

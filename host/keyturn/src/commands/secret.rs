@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 use comfy_table::{Table, TableStyle};
 use keyturn_engine::{RandomIds, VersionIds};
-use keyturn_store::{NewSecret, SecretDescription, VersionId, Which};
+use keyturn_store::{NewSecret, SecretDescription, SecretStore, VersionId, Which};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -20,8 +20,7 @@ use crate::{
     session::{Session, refuse, secret_name},
 };
 
-pub(crate) async fn run(global: &Global, command: Secret) -> Result<ExitCode> {
-    let session = Session::open(global).await?;
+pub(crate) async fn run(global: &Global, session: &Session, command: Secret) -> Result<ExitCode> {
     match command {
         Secret::Create {
             name,

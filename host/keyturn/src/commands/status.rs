@@ -9,12 +9,13 @@ use keyturn_engine::Status;
 use crate::{
     cli::{Global, Names},
     output,
-    session::Session,
+    session::{Record, Session},
 };
 
-pub(crate) async fn run(global: &Global, arguments: &Names) -> Result<ExitCode> {
-    let session = Session::open(global).await?;
-    let (engine, credentials) = session.engine(global, &arguments.names, false).await?;
+pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -> Result<ExitCode> {
+    let (engine, credentials) = session
+        .engine(global, &arguments.names, Record::Nothing)
+        .await?;
     let mut statuses = Vec::with_capacity(credentials.len());
     for credential in &credentials {
         statuses.push(engine.status(credential).await?);

@@ -11,12 +11,13 @@ use crate::{
     cli::{Global, Names},
     exit::{self, Code, Failure},
     output,
-    session::Session,
+    session::{Record, Session},
 };
 
-pub(crate) async fn run(global: &Global, arguments: &Names) -> Result<ExitCode> {
-    let session = Session::open(global).await?;
-    let (engine, credentials) = session.engine(global, &arguments.names, false).await?;
+pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -> Result<ExitCode> {
+    let (engine, credentials) = session
+        .engine(global, &arguments.names, Record::Nothing)
+        .await?;
     let mut worst = ExitCode::SUCCESS;
     for credential in &credentials {
         match engine.verify(credential).await {
