@@ -7,10 +7,10 @@ use harness::canary::{Canary, Scan};
 use harness::postgres::ClusterOptions;
 use serde_json::{Value, json};
 
+use crate::support::Ended;
 use crate::support::festival::{
     ADMIN_PASSWORD, ADMIN_SECRET, FIRST_PASSWORD, Festival, SECRET, USER,
 };
-use crate::support::Ended;
 
 const JWT: &str = "festival-prod/jwt";
 
@@ -19,7 +19,11 @@ fn no_value_is_written_anywhere_but_sealed() {
     let festival = Festival::start_with(ClusterOptions::new().log_everything(), "alternating", 1);
     let jwt_key = "jwt-Key/of the+application=".repeat(3);
     add_jwt(&festival, &jwt_key);
-    let mut secrets = vec![FIRST_PASSWORD.to_owned(), ADMIN_PASSWORD.to_owned(), jwt_key];
+    let mut secrets = vec![
+        FIRST_PASSWORD.to_owned(),
+        ADMIN_PASSWORD.to_owned(),
+        jwt_key,
+    ];
     let mut written: Vec<Ended> = Vec::new();
     let mut run = |arguments: &[&str]| {
         let ended = festival.workspace.run(arguments);
@@ -43,7 +47,9 @@ fn no_value_is_written_anywhere_but_sealed() {
     // And the ways that fail: a password that no longer opens the door, and a server that is gone.
     festival
         .cluster
-        .query(&format!("ALTER ROLE {USER} NOLOGIN; ALTER ROLE festival_rotation NOLOGIN"))
+        .query(&format!(
+            "ALTER ROLE {USER} NOLOGIN; ALTER ROLE festival_rotation NOLOGIN"
+        ))
         .unwrap();
     run(&["rotate", SECRET, "--now"]);
     run(&["verify", SECRET]);
@@ -60,11 +66,23 @@ fn no_value_is_written_anywhere_but_sealed() {
     for secret in &secrets {
         let canary = Canary::new(secret).unwrap();
         for (number, ended) in written.iter().enumerate() {
-            canary.scan_bytes(&format!("stdout {number}"), ended.stdout.as_bytes(), &mut scan);
-            canary.scan_bytes(&format!("stderr {number}"), ended.stderr.as_bytes(), &mut scan);
+            canary.scan_bytes(
+                &format!("stdout {number}"),
+                ended.stdout.as_bytes(),
+                &mut scan,
+            );
+            canary.scan_bytes(
+                &format!("stderr {number}"),
+                ended.stderr.as_bytes(),
+                &mut scan,
+            );
         }
-        canary.scan_path(festival.workspace.folder(), &mut scan).unwrap();
-        canary.scan_path(festival.cluster.folder(), &mut scan).unwrap();
+        canary
+            .scan_path(festival.workspace.folder(), &mut scan)
+            .unwrap();
+        canary
+            .scan_path(festival.cluster.folder(), &mut scan)
+            .unwrap();
     }
     assert_eq!(scan.findings, []);
     assert!(scan.bytes > 100_000 && scan.files > 10, "{scan:?}");
@@ -89,7 +107,11 @@ fn the_scanner_finds_what_is_revealed(festival: &Festival) {
 fn add_jwt(festival: &Festival, key: &str) {
     let path = festival.workspace.path("keyturn.toml");
     let config = fs::read_to_string(&path).unwrap();
-    fs::write(&path, format!("{config}[secret.\"{JWT}\"]\nplugin = \"jwt\"\n")).unwrap();
+    fs::write(
+        &path,
+        format!("{config}[secret.\"{JWT}\"]\nplugin = \"jwt\"\n"),
+    )
+    .unwrap();
     let value = json!({"secret": key, "refresh_secret": "b".repeat(64), "algorithm": "HS256"});
     festival.workspace.create(JWT, &value.to_string());
 }

@@ -67,7 +67,12 @@ fn an_unknown_strategy() {
 fn a_setting_that_the_plugin_does_not_know() {
     refused(
         &format!("{JWT}settings = {{ algoritm = \"HS256\" }}\n"),
-        &["keyturn.toml:", "secret.\"app-prod/jwt\"", "algoritm", "settings"],
+        &[
+            "keyturn.toml:",
+            "secret.\"app-prod/jwt\"",
+            "algoritm",
+            "settings",
+        ],
     );
 }
 
@@ -133,7 +138,10 @@ fn a_name_that_is_not_configured() {
     ] {
         workspace.run(command).failed(
             3,
-            &["app-prod/jvt is not configured", "configured are: app-prod/jwt"],
+            &[
+                "app-prod/jvt is not configured",
+                "configured are: app-prod/jwt",
+            ],
         );
     }
 }

@@ -28,7 +28,11 @@ fn users_take_turns_and_the_old_one_lives_for_its_grace() {
     let festival = Festival::start("alternating", 3);
     for user in [CLONE, USER, CLONE] {
         let before = festival.workspace.labels(SECRET);
-        let shown = festival.workspace.run(&["rotate", SECRET, "--json"]).succeeded().json();
+        let shown = festival
+            .workspace
+            .run(&["rotate", SECRET, "--json"])
+            .succeeded()
+            .json();
         let after = festival.workspace.labels(SECRET);
         assert_eq!(shown["outcome"], "rotated", "{shown}");
         assert_eq!(shown.get("gap_ms"), None);
@@ -45,13 +49,21 @@ fn users_take_turns_and_the_old_one_lives_for_its_grace() {
         assert_ne!(current["password"], previous["password"]);
         festival.current_logs_in();
         festival.login(&previous).unwrap();
-        festival.workspace.run(&["retire", SECRET]).failed(7, &["promised to work", "not changed"]);
+        festival
+            .workspace
+            .run(&["retire", SECRET])
+            .failed(7, &["promised to work", "not changed"]);
         festival.login(&previous).unwrap();
 
         when_due(&festival, &["retire", SECRET]);
         festival.is_dead(&previous);
         festival.current_logs_in();
-        assert!(!festival.workspace.labels(SECRET).contains_key("KEYTURN_RETIRING"));
+        assert!(
+            !festival
+                .workspace
+                .labels(SECRET)
+                .contains_key("KEYTURN_RETIRING")
+        );
     }
 }
 
@@ -79,9 +91,14 @@ fn within_the_grace_only_now_rotates_and_the_application_keeps_its_login() {
         .run(&["rotate", SECRET])
         .failed(7, &["promised to work for another 86", "--now"]);
     assert_eq!(festival.workspace.labels(SECRET), labels);
-    festival.login(&value_under(&festival, "AWSPREVIOUS")).unwrap();
+    festival
+        .login(&value_under(&festival, "AWSPREVIOUS"))
+        .unwrap();
 
-    festival.workspace.run(&["rotate", SECRET, "--now"]).succeeded();
+    festival
+        .workspace
+        .run(&["rotate", SECRET, "--now"])
+        .succeeded();
     festival.current_logs_in();
     // The one that was AWSCURRENT keeps working: it is the previous one now.
     festival.login(&current).unwrap();
@@ -115,12 +132,20 @@ fn the_second_user_is_made_on_first_use() {
 fn a_single_user_replaces_its_own_password_and_the_gap_is_measured() {
     let festival = Festival::start("single", 1);
     let before = festival.workspace.current(SECRET);
-    let shown = festival.workspace.run(&["rotate", SECRET, "--json"]).succeeded().json();
+    let shown = festival
+        .workspace
+        .run(&["rotate", SECRET, "--json"])
+        .succeeded()
+        .json();
     assert!(shown["gap_ms"].as_u64().unwrap() < 30_000, "{shown}");
     festival.is_dead(&before);
     festival.current_logs_in();
     assert_eq!(festival.workspace.current(SECRET)["username"], USER);
-    let status = festival.workspace.run(&["status", "--json"]).succeeded().json();
+    let status = festival
+        .workspace
+        .run(&["status", "--json"])
+        .succeeded()
+        .json();
     assert_eq!(status[0]["gap_ms"], shown["gap_ms"]);
     assert_eq!(status[0]["strategy"], "single");
 
@@ -137,24 +162,41 @@ fn a_single_user_replaces_its_own_password_and_the_gap_is_measured() {
 #[test]
 fn verify_tells_a_login_that_works_from_one_that_does_not() {
     let festival = Festival::start("alternating", 1);
-    festival.workspace.run(&["verify", SECRET]).succeeded().says(&["logs in"]);
-    let logged = festival.cluster.query("SELECT count(*) FROM pg_roles").unwrap();
+    festival
+        .workspace
+        .run(&["verify", SECRET])
+        .succeeded()
+        .says(&["logs in"]);
+    let logged = festival
+        .cluster
+        .query("SELECT count(*) FROM pg_roles")
+        .unwrap();
     assert!(!logged.is_empty());
     festival
         .cluster
-        .query(&format!("ALTER ROLE {USER} PASSWORD 'changed-behind-its-back'"))
+        .query(&format!(
+            "ALTER ROLE {USER} PASSWORD 'changed-behind-its-back'"
+        ))
         .unwrap();
     festival
         .workspace
         .run(&["verify", SECRET])
         .failed(8, &[SECRET, "dead"]);
-    let shown = festival.workspace.run(&["verify", SECRET, "--json"]).failed(8, &[]).json();
+    let shown = festival
+        .workspace
+        .run(&["verify", SECRET, "--json"])
+        .failed(8, &[])
+        .json();
     assert_eq!(shown["liveness"], "dead");
     festival.cluster.stop().unwrap();
-    festival
-        .workspace
-        .run(&["verify", SECRET])
-        .failed(5, &[SECRET, "refused the connection", "The target was not changed."]);
+    festival.workspace.run(&["verify", SECRET]).failed(
+        5,
+        &[
+            SECRET,
+            "refused the connection",
+            "The target was not changed.",
+        ],
+    );
 }
 
 #[test]
@@ -169,7 +211,11 @@ fn the_operators_password_policy_holds() {
     let current = festival.workspace.current(SECRET);
     let password = current["password"].as_str().unwrap();
     assert_eq!(password.len(), 48);
-    assert!(password.chars().all(|c| c.is_ascii_alphanumeric() && !"abcABC".contains(c)));
+    assert!(
+        password
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() && !"abcABC".contains(c))
+    );
     festival.current_logs_in();
 }
 
@@ -183,24 +229,28 @@ fn all_rotates_each_and_one_failure_keeps_nobody_waiting() {
         format!("{config}[secret.\"{jwt}\"]\nplugin = \"jwt\"\n[secret.\"festival-prod/a-missing\"]\nplugin = \"jwt\"\n"),
     )
     .unwrap();
-    let value = json!({"secret": "a".repeat(64), "refresh_secret": "b".repeat(64), "algorithm": "HS256"});
+    let value =
+        json!({"secret": "a".repeat(64), "refresh_secret": "b".repeat(64), "algorithm": "HS256"});
     festival.workspace.create(jwt, &value.to_string());
     festival
         .workspace
         .run(&["rotate", "--all"])
         .failed(4, &["festival-prod/a-missing"])
-        .says(&["festival-prod/database: rotated to", "festival-prod/jwt: rotated to"]);
+        .says(&[
+            "festival-prod/database: rotated to",
+            "festival-prod/jwt: rotated to",
+        ]);
     festival.current_logs_in();
-    assert_eq!(festival.workspace.current(jwt)["previous_secret"], "a".repeat(64));
+    assert_eq!(
+        festival.workspace.current(jwt)["previous_secret"],
+        "a".repeat(64)
+    );
 }
 
 #[test]
 fn the_rotation_admin_may_rotate_as_well() {
     let festival = Festival::start("alternating", 1);
-    festival
-        .workspace
-        .run(&["rotate", SECRET])
-        .succeeded();
+    festival.workspace.run(&["rotate", SECRET]).succeeded();
     // Its new password is read at the next use, not remembered.
     festival
         .cluster
@@ -210,7 +260,11 @@ fn the_rotation_admin_may_rotate_as_well() {
     admin["password"] = json!("another-admin-password");
     festival
         .workspace
-        .run_with(&["secret", "put", ADMIN_SECRET, "--value-stdin"], &admin.to_string(), &[])
+        .run_with(
+            &["secret", "put", ADMIN_SECRET, "--value-stdin"],
+            &admin.to_string(),
+            &[],
+        )
         .succeeded();
     when_due(&festival, &["rotate", SECRET]);
     festival.current_logs_in();

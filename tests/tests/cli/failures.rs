@@ -20,13 +20,17 @@ fn fails_unchanged(festival: &Festival, kind: &str, code: Option<&str>, words: &
         workspace.labels(SECRET)["AWSCURRENT"].clone(),
         workspace.text(SECRET, "AWSCURRENT"),
     );
-    let roles = "SELECT string_agg(rolname || coalesce(rolpassword, ''), ',' ORDER BY 1) FROM pg_authid";
+    let roles =
+        "SELECT string_agg(rolname || coalesce(rolpassword, ''), ',' ORDER BY 1) FROM pg_authid";
     let before = festival.cluster.query(roles).unwrap();
     workspace
         .run(&["rotate", SECRET])
         .failed(5, words)
-        .failed(5, &[SECRET, UNCHANGED, "run"]);
-    let shown = workspace.run(&["rotate", SECRET, "--json"]).failed(5, &[]).json();
+        .failed(5, &[SECRET, UNCHANGED, "the same command again"]);
+    let shown = workspace
+        .run(&["rotate", SECRET, "--json"])
+        .failed(5, &[])
+        .json();
     assert_eq!(shown["outcome"], "failed");
     assert_eq!(shown["error"]["kind"], kind, "{shown}");
     assert_eq!(shown["error"]["code"], json!(code), "{shown}");
@@ -59,8 +63,14 @@ fn nowhere(host: &str, port: u16) -> Workspace {
 #[track_caller]
 fn never_arrives(workspace: &Workspace, kind: &str, words: &[&str]) {
     let before = workspace.text(SECRET, "AWSCURRENT");
-    workspace.run(&["rotate", SECRET]).failed(5, words).failed(5, &[SECRET, UNCHANGED]);
-    let shown = workspace.run(&["rotate", SECRET, "--json"]).failed(5, &[]).json();
+    workspace
+        .run(&["rotate", SECRET])
+        .failed(5, words)
+        .failed(5, &[SECRET, UNCHANGED]);
+    let shown = workspace
+        .run(&["rotate", SECRET, "--json"])
+        .failed(5, &[])
+        .json();
     assert_eq!(shown["error"]["kind"], kind, "{shown}");
     assert_eq!(workspace.text(SECRET, "AWSCURRENT"), before);
 }
@@ -70,7 +80,11 @@ fn a_name_that_does_not_resolve() {
     never_arrives(
         &nowhere("database.keyturn.invalid", 5432),
         "dns",
-        &["database.keyturn.invalid", "does not resolve", "check the host and the name server"],
+        &[
+            "database.keyturn.invalid",
+            "does not resolve",
+            "check the host and the name server",
+        ],
     );
 }
 
@@ -82,7 +96,10 @@ fn a_port_on_which_nobody_listens() {
     never_arrives(
         &nowhere("127.0.0.1", port),
         "unreachable",
-        &["refused the connection", "check the port, and that the server runs"],
+        &[
+            "refused the connection",
+            "check the port, and that the server runs",
+        ],
     );
 }
 
@@ -95,7 +112,10 @@ fn a_server_without_tls() {
         &festival,
         "tls",
         None,
-        &["the server refuses TLS, which the grant demands", "ssl = on"],
+        &[
+            "the server refuses TLS, which the grant demands",
+            "ssl = on",
+        ],
     );
 }
 
@@ -124,7 +144,11 @@ fn a_certificate_of_another_authority() {
         &festival,
         "tls",
         None,
-        &["comes from an authority that is not trusted", "grant.endpoint.", ".ca"],
+        &[
+            "comes from an authority that is not trusted",
+            "grant.endpoint.",
+            ".ca",
+        ],
     );
     std::fs::write(festival.workspace.path("ca.pem"), authority).unwrap();
     rotates_now(&festival);
@@ -175,13 +199,21 @@ fn a_single_user_whose_password_is_wrong() {
         .cluster
         .query(&format!("ALTER ROLE {USER} PASSWORD 'set-behind-the-back'"))
         .unwrap();
-    fails_unchanged(&festival, "auth", Some("28P01"), &[USER, "nothing changed", "[28P01]"]);
+    fails_unchanged(
+        &festival,
+        "auth",
+        Some("28P01"),
+        &[USER, "nothing changed", "[28P01]"],
+    );
 }
 
 #[test]
 fn an_admin_that_may_not_create_roles() {
     let festival = Festival::start("alternating", 1);
-    festival.cluster.query(&format!("ALTER ROLE {ADMIN} NOCREATEROLE")).unwrap();
+    festival
+        .cluster
+        .query(&format!("ALTER ROLE {ADMIN} NOCREATEROLE"))
+        .unwrap();
     if festival.cluster.version_major() >= 16 {
         // From 16 on the ADMIN OPTION is a right of its own.
         let sql = format!("REVOKE ADMIN OPTION FOR {USER}, {CLONE} FROM {ADMIN}");
@@ -234,10 +266,14 @@ fn two_users_that_differ_are_not_swapped() {
     festival.cluster.query(&sql).unwrap();
     let current = festival.workspace.labels(SECRET)["AWSCURRENT"].clone();
     // The second user has its new password by then, so the target did change.
-    festival
-        .workspace
-        .run(&["rotate", SECRET])
-        .failed(6, &["the application would not see the same database", CLONE, "The target was changed."]);
+    festival.workspace.run(&["rotate", SECRET]).failed(
+        6,
+        &[
+            "the application would not see the same database",
+            CLONE,
+            "The target was changed.",
+        ],
+    );
     assert_eq!(festival.workspace.labels(SECRET)["AWSCURRENT"], current);
     festival.current_logs_in();
     let sql = format!(
@@ -278,13 +314,21 @@ fn a_pending_value_that_points_elsewhere_is_refused_before_any_connection() {
         let log = festival.cluster.log().unwrap();
         log.matches("connection authorized").count()
     };
-    festival.cluster.append_conf("log_connections = on").unwrap();
+    festival
+        .cluster
+        .append_conf("log_connections = on")
+        .unwrap();
     festival.cluster.reload().unwrap();
     let before = connections();
-    festival
-        .workspace
-        .run(&["rotate", SECRET])
-        .failed(5, &["differ from AWSCURRENT's", "no login was tried", &id, UNCHANGED]);
+    festival.workspace.run(&["rotate", SECRET]).failed(
+        5,
+        &[
+            "differ from AWSCURRENT's",
+            "no login was tried",
+            &id,
+            UNCHANGED,
+        ],
+    );
     let refused = elsewhere.accept().unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::WouldBlock);
     assert_eq!(connections(), before);
@@ -293,7 +337,10 @@ fn a_pending_value_that_points_elsewhere_is_refused_before_any_connection() {
 
     // The listener would have seen a connection.
     drop(std::net::TcpStream::connect(("127.0.0.1", port)).unwrap());
-    assert!(harness::poll::until_true(std::time::Duration::from_secs(5), || elsewhere.accept().is_ok()));
+    assert!(harness::poll::until_true(
+        std::time::Duration::from_secs(5),
+        || elsewhere.accept().is_ok()
+    ));
 }
 
 #[test]
@@ -320,7 +367,9 @@ fn a_pending_value_of_the_service_is_not_ours_to_finish() {
     let festival = Festival::start("alternating", 1);
     let id = "00000000-0000-4000-8000-000000000001";
     let value = festival.value().to_string();
-    festival.workspace.plant(SECRET, id, &value, &["AWSPENDING"]);
+    festival
+        .workspace
+        .plant(SECRET, id, &value, &["AWSPENDING"]);
     festival
         .workspace
         .run(&["rotate", SECRET])

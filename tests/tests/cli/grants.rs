@@ -75,7 +75,12 @@ fn a_companion_that_is_not_granted() {
         denied(
             &format!("{grant}grant.endpoint.primary = {{ hosts = [\"127.0.0.1\"] }}"),
             &value,
-            &[ADMIN, "/masterarn", "not granted", "grant.companion.admin = [\"app-prod/database-admin\"]"],
+            &[
+                ADMIN,
+                "/masterarn",
+                "not granted",
+                "grant.companion.admin = [\"app-prod/database-admin\"]",
+            ],
         );
     }
 }

@@ -11,7 +11,10 @@ fn init_makes_three_files_and_only_the_operator_reads_key_and_store() {
     let ended = workspace.run(&["init", "--json"]).succeeded();
     assert_eq!(ended.json()["store"], "./store.db");
     for name in ["master.key", "store.db"] {
-        let mode = fs::metadata(workspace.path(name)).unwrap().permissions().mode();
+        let mode = fs::metadata(workspace.path(name))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     assert!(workspace.path("keyturn.toml").is_file());
@@ -42,7 +45,10 @@ fn init_touches_nothing_that_is_there() {
         workspace
             .run(&["init"])
             .failed(3, &[existing, "is there already", "nothing was changed"]);
-        assert_eq!(fs::read_to_string(workspace.path(existing)).unwrap(), "mine");
+        assert_eq!(
+            fs::read_to_string(workspace.path(existing)).unwrap(),
+            "mine"
+        );
         assert_eq!(fs::read_dir(workspace.folder()).unwrap().count(), 1);
     }
 }
@@ -100,7 +106,9 @@ fn a_truncated_store_is_refused_and_left_alone() {
     for length in [100, bytes.len() / 2] {
         let cut = &bytes[..length];
         fs::write(&store, cut).unwrap();
-        let ended = workspace.run(&["secret", "get", "a/b", "--reveal"]).failed(4, &["store.db"]);
+        let ended = workspace
+            .run(&["secret", "get", "a/b", "--reveal"])
+            .failed(4, &["store.db"]);
         assert!(!ended.stdout.contains("value-of-a"));
         assert_eq!(fs::read(&store).unwrap(), cut, "{length}");
     }
@@ -110,9 +118,7 @@ fn a_truncated_store_is_refused_and_left_alone() {
 fn a_foreign_file_is_no_store() {
     let workspace = Workspace::new();
     fs::write(workspace.path("store.db"), "not a database at all").unwrap();
-    workspace
-        .run(&["secret", "list"])
-        .failed(4, &["store.db"]);
+    workspace.run(&["secret", "list"]).failed(4, &["store.db"]);
     assert_eq!(
         fs::read_to_string(workspace.path("store.db")).unwrap(),
         "not a database at all"
@@ -141,8 +147,6 @@ fn without_a_configuration_the_message_names_init() {
 fn a_configuration_without_its_store_says_so() {
     let workspace = Workspace::new();
     fs::remove_file(workspace.path("store.db")).unwrap();
-    workspace
-        .run(&["secret", "list"])
-        .failed(4, &["store.db"]);
+    workspace.run(&["secret", "list"]).failed(4, &["store.db"]);
     assert!(!workspace.path("store.db").exists());
 }

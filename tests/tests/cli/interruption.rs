@@ -68,7 +68,10 @@ fn sweep_alternating(first: usize) {
             std::panic::resume_unwind(panic);
         }
         assert_eq!(failures, Vec::<String>::new(), "of {logins} logins");
-        assert!(logins > sweep.kills, "the prober tried only {logins} logins");
+        assert!(
+            logins > sweep.kills,
+            "the prober tried only {logins} logins"
+        );
     });
     let wanted: &[&str] = match first {
         1 => &["started"],
@@ -102,13 +105,19 @@ fn rotate_and_kill(festival: &Festival, line: usize, sweep: &mut Sweep) -> bool 
     let before = workspace.audit().len();
     let new_lines = || {
         let trail = workspace.audit();
-        trail[before..].lines().map(str::to_owned).collect::<Vec<_>>()
+        trail[before..]
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let mut child = workspace.start(&["rotate", SECRET, "--now"]);
     let deadline = Instant::now() + PATIENCE;
     // No pause between two looks: the moment between two lines may be short.
     while child.try_wait().unwrap().is_none() && new_lines().len() < line {
-        assert!(Instant::now() < deadline, "no line {line} within {PATIENCE:?}");
+        assert!(
+            Instant::now() < deadline,
+            "no line {line} within {PATIENCE:?}"
+        );
         std::thread::yield_now();
     }
     // Fails if it has ended, which its wait status tells below.
@@ -121,7 +130,9 @@ fn rotate_and_kill(festival: &Festival, line: usize, sweep: &mut Sweep) -> bool 
     let lines = new_lines();
     assert!(lines.len() >= line, "killed before line {line}");
     sweep.kills += 1;
-    sweep.last_lines.extend(lines.last().map(|line| kind_of(line)));
+    sweep
+        .last_lines
+        .extend(lines.last().map(|line| kind_of(line)));
     true
 }
 
@@ -141,7 +152,9 @@ fn kind_of(line: &str) -> String {
         return "torn".to_owned();
     };
     let word = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-    format!("{} {}", word("event"), word("effect")).trim().to_owned()
+    format!("{} {}", word("event"), word("effect"))
+        .trim()
+        .to_owned()
 }
 
 /// With one user there may be a gap; in it the new value opens the door. The old one goes first: if
@@ -184,7 +197,10 @@ impl Sweep {
     fn met(&self, kills_min: usize, wanted: &[&str]) {
         assert!(self.kills >= kills_min, "{self:?}");
         for line in wanted {
-            assert!(self.last_lines.contains(*line), "no kill after {line:?}: {self:?}");
+            assert!(
+                self.last_lines.contains(*line),
+                "no kill after {line:?}: {self:?}"
+            );
         }
     }
 }

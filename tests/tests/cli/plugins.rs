@@ -8,7 +8,10 @@ use crate::support::Workspace;
 #[test]
 fn the_shipped_plugins_are_listed() {
     let workspace = Workspace::empty();
-    let listed = workspace.run(&["plugin", "list", "--json"]).succeeded().json();
+    let listed = workspace
+        .run(&["plugin", "list", "--json"])
+        .succeeded()
+        .json();
     let names: Vec<_> = listed
         .as_array()
         .unwrap()
@@ -37,17 +40,28 @@ fn inspect_shows_what_a_plugin_asks_for() {
     let strategies = shown["descriptor"]["strategies"].as_array().unwrap();
     let strategies: Vec<_> = strategies
         .iter()
-        .map(|strategy| (strategy["name"].as_str().unwrap(), strategy["effect"].as_str().unwrap()))
+        .map(|strategy| {
+            (
+                strategy["name"].as_str().unwrap(),
+                strategy["effect"].as_str().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(
         strategies,
         [("alternating", "additive"), ("single", "replacing")]
     );
     let imports = shown["imports"].to_string();
-    assert!(imports.contains("endpoint") && !imports.contains("http"), "{imports}");
+    assert!(
+        imports.contains("endpoint") && !imports.contains("http"),
+        "{imports}"
+    );
     assert_eq!(shown["sha256"].as_str().unwrap().len(), 64);
     for name in ["jwt", "api-key"] {
-        let shown = workspace.run(&["plugin", "inspect", name, "--json"]).succeeded().json();
+        let shown = workspace
+            .run(&["plugin", "inspect", name, "--json"])
+            .succeeded()
+            .json();
         let imports = shown["imports"].to_string();
         assert!(!imports.contains("endpoint"), "{name}: {imports}");
     }
@@ -79,7 +93,11 @@ fn a_file_in_the_plugin_folder_cannot_shadow_a_shipped_plugin() {
         .json();
     let of = |name: &str| {
         let plugins = listed.as_array().unwrap();
-        plugins.iter().find(|plugin| plugin["name"] == name).unwrap().clone()
+        plugins
+            .iter()
+            .find(|plugin| plugin["name"] == name)
+            .unwrap()
+            .clone()
     };
     assert_eq!(of("jwt")["source"], "shipped");
     assert_ne!(of("jwt")["version"], "-");
@@ -92,11 +110,22 @@ fn completions_parse() {
     let workspace = Workspace::empty();
     for shell in ["bash", "zsh", "fish"] {
         let script = workspace.run(&["completions", shell]).succeeded().stdout;
-        assert!(script.contains("keyturn") && script.contains("rotate"), "{shell}");
+        assert!(
+            script.contains("keyturn") && script.contains("rotate"),
+            "{shell}"
+        );
     }
     let script = workspace.run(&["completions", "bash"]).stdout;
-    let mut bash = Command::new("bash").args(["-n"]).stdin(Stdio::piped()).spawn().unwrap();
-    bash.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let mut bash = Command::new("bash")
+        .args(["-n"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    bash.stdin
+        .take()
+        .unwrap()
+        .write_all(script.as_bytes())
+        .unwrap();
     assert!(bash.wait().unwrap().success());
 }
 
@@ -108,12 +137,25 @@ fn help_is_no_failure_and_a_wrong_command_line_is_exit_code_2() {
         .succeeded()
         .says(&["Exit codes:", "5  failed, and the target did not change"]);
     for command in [
-        "init", "secret", "rotate", "retire", "verify", "status", "history", "plugin",
+        "init",
+        "secret",
+        "rotate",
+        "retire",
+        "verify",
+        "status",
+        "history",
+        "plugin",
         "completions",
     ] {
-        workspace.run(&[command, "--help"]).succeeded().says(&["Usage: keyturn"]);
+        workspace
+            .run(&[command, "--help"])
+            .succeeded()
+            .says(&["Usage: keyturn"]);
     }
-    workspace.run(&["--version"]).succeeded().says(&["keyturn "]);
+    workspace
+        .run(&["--version"])
+        .succeeded()
+        .says(&["keyturn "]);
     for wrong in [
         &[][..],
         &["rotat"],
@@ -122,8 +164,10 @@ fn help_is_no_failure_and_a_wrong_command_line_is_exit_code_2() {
         &["secret", "create", "a"],
         &["secret", "create", "a", "--value", "x"],
         &["secret", "put", "a", "--value-stdin", "--value-file", "x"],
-        &["completions", "csh4"],
     ] {
         workspace.run(wrong).failed(2, &["Usage"]);
     }
+    workspace
+        .run(&["completions", "csh4"])
+        .failed(2, &["csh4", "bash"]);
 }

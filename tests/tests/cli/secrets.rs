@@ -11,7 +11,11 @@ fn a_value_comes_from_a_file_or_from_standard_input() {
     let workspace = Workspace::new();
     workspace.create("app/file", VALUE);
     workspace
-        .run_with(&["secret", "create", "app/stdin", "--value-stdin"], VALUE, &[])
+        .run_with(
+            &["secret", "create", "app/stdin", "--value-stdin"],
+            VALUE,
+            &[],
+        )
         .succeeded();
     for name in ["app/file", "app/stdin"] {
         assert_eq!(workspace.text(name, "AWSCURRENT"), VALUE);
@@ -30,7 +34,11 @@ fn one_trailing_newline_is_the_editors_and_the_rest_is_the_values() {
         let workspace = Workspace::new();
         workspace.create("app/file", written);
         workspace
-            .run_with(&["secret", "create", "app/stdin", "--value-stdin"], written, &[])
+            .run_with(
+                &["secret", "create", "app/stdin", "--value-stdin"],
+                written,
+                &[],
+            )
             .succeeded();
         for name in ["app/file", "app/stdin"] {
             assert_eq!(workspace.text(name, "AWSCURRENT"), stored, "{written:?}");
@@ -47,7 +55,10 @@ fn an_empty_or_unreadable_value_is_refused() {
     workspace
         .run(&["secret", "create", "app/x", "--value-file", "none.json"])
         .failed(3, &["none.json"]);
-    assert_eq!(workspace.run(&["secret", "list", "--json"]).json(), json!([]));
+    assert_eq!(
+        workspace.run(&["secret", "list", "--json"]).json(),
+        json!([])
+    );
 }
 
 #[test]
@@ -74,9 +85,19 @@ fn a_value_leaves_only_with_reveal() {
             assert!(!ended.stdout.contains(value) && !ended.stderr.contains(value));
         }
     }
-    let revealed = workspace.run(&["secret", "get", "app/x", "--reveal"]).succeeded();
+    let revealed = workspace
+        .run(&["secret", "get", "app/x", "--reveal"])
+        .succeeded();
     assert_eq!(revealed.stdout, format!("{other}\n"));
-    let previous = ["secret", "get", "app/x", "--stage", "AWSPREVIOUS", "--reveal", "--json"];
+    let previous = [
+        "secret",
+        "get",
+        "app/x",
+        "--stage",
+        "AWSPREVIOUS",
+        "--reveal",
+        "--json",
+    ];
     assert_eq!(workspace.run(&previous).succeeded().json()["value"], VALUE);
 }
 
@@ -86,7 +107,13 @@ fn the_shapes_of_json() {
     let file = workspace.value_file(VALUE);
     let created = workspace
         .run(&[
-            "secret", "create", "app/x", "--json", "--description", "for the test", "--value-file",
+            "secret",
+            "create",
+            "app/x",
+            "--json",
+            "--description",
+            "for the test",
+            "--value-file",
             file.to_str().unwrap(),
         ])
         .succeeded()
@@ -96,18 +123,31 @@ fn the_shapes_of_json() {
     assert!(first.starts_with("keyturn-"), "{first}");
 
     let put = workspace
-        .run_with(&["secret", "put", "app/x", "--json", "--value-stdin"], "two", &[])
+        .run_with(
+            &["secret", "put", "app/x", "--json", "--value-stdin"],
+            "two",
+            &[],
+        )
         .succeeded()
         .json();
     let second = put["version"].as_str().unwrap().to_owned();
-    assert_eq!(put, json!({"secret": "app/x", "version": second, "abandoned": null}));
+    assert_eq!(
+        put,
+        json!({"secret": "app/x", "version": second, "abandoned": null})
+    );
 
-    let got = workspace.run(&["secret", "get", "app/x", "--json"]).succeeded().json();
+    let got = workspace
+        .run(&["secret", "get", "app/x", "--json"])
+        .succeeded()
+        .json();
     assert_eq!(got["version"], second);
     assert_eq!(got["labels"], json!(["AWSCURRENT"]));
     assert!(got.get("value").is_none());
 
-    let described = workspace.run(&["secret", "describe", "app/x", "--json"]).succeeded().json();
+    let described = workspace
+        .run(&["secret", "describe", "app/x", "--json"])
+        .succeeded()
+        .json();
     assert_eq!(described["name"], "app/x");
     assert_eq!(described["description"], "for the test");
     let versions: Vec<_> = described["versions"]
@@ -118,9 +158,15 @@ fn the_shapes_of_json() {
         .collect();
     assert_eq!(
         versions,
-        [(first.as_str(), json!(["AWSPREVIOUS"])), (second.as_str(), json!(["AWSCURRENT"]))]
+        [
+            (first.as_str(), json!(["AWSPREVIOUS"])),
+            (second.as_str(), json!(["AWSCURRENT"]))
+        ]
     );
-    let listed = workspace.run(&["secret", "list", "--json"]).succeeded().json();
+    let listed = workspace
+        .run(&["secret", "list", "--json"])
+        .succeeded()
+        .json();
     assert_eq!(listed[0]["name"], "app/x");
     workspace
         .run(&["secret", "describe", "app/x"])
@@ -133,8 +179,12 @@ fn a_secret_is_created_once_and_found_by_its_name() {
     let workspace = Workspace::new();
     workspace.create("app/x", VALUE);
     workspace
-        .run_with(&["secret", "create", "app/x", "--value-stdin"], "other", &[])
-        .failed(4, &["app/x", "exists"]);
+        .run_with(
+            &["secret", "create", "app/x", "--value-stdin"],
+            "other",
+            &[],
+        )
+        .failed(4, &["already a secret named app/x", "nothing was changed"]);
     assert_eq!(workspace.text("app/x", "AWSCURRENT"), VALUE);
     for command in [
         &["secret", "get", "app/y"][..],
@@ -148,7 +198,9 @@ fn a_secret_is_created_once_and_found_by_its_name() {
     workspace
         .run(&["secret", "get", "app/x", "--stage", "AWSPENDING"])
         .failed(4, &["AWSPENDING"]);
-    workspace.run(&["secret", "get", "no name"]).failed(4, &["not the name of a secret"]);
+    workspace
+        .run(&["secret", "get", "no name"])
+        .failed(4, &["not the name of a secret"]);
 }
 
 #[test]
@@ -168,7 +220,11 @@ fn a_value_put_by_hand_during_a_rotation_ends_that_rotation() {
 
     workspace.plant("app/x", &own_id(8), "half-done again", &["AWSPENDING"]);
     let put = workspace
-        .run_with(&["secret", "put", "app/x", "--value-stdin", "--json"], "again", &[])
+        .run_with(
+            &["secret", "put", "app/x", "--value-stdin", "--json"],
+            "again",
+            &[],
+        )
         .succeeded();
     assert_eq!(put.json()["abandoned"], own_id(8));
 }

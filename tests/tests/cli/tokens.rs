@@ -60,7 +60,10 @@ fn a_jwt_rotation_keeps_the_old_pair_and_moves_two_labels() {
     assert_eq!(shown["outcome"], "rotated");
     assert_eq!(shown["secret"], JWT);
     assert_eq!(shown["error"], Value::Null);
-    assert_eq!(shown["labels_before"], json!({"AWSCURRENT": before["AWSCURRENT"]}));
+    assert_eq!(
+        shown["labels_before"],
+        json!({"AWSCURRENT": before["AWSCURRENT"]})
+    );
     assert_eq!(shown["labels_after"], json!(after));
     assert_eq!(shown["version"]["before"], before["AWSCURRENT"]);
     assert_eq!(shown["version"]["after"], after["AWSCURRENT"]);
@@ -98,9 +101,17 @@ fn within_its_grace_a_second_rotation_is_refused_unless_it_must_be_now() {
 
     workspace.run(&["rotate", JWT]).failed(
         7,
-        &[JWT, "promised to work for another 6047", "The target was not changed.", "--now"],
+        &[
+            JWT,
+            "promised to work for another 604",
+            "The target was not changed.",
+            "--now",
+        ],
     );
-    let shown = workspace.run(&["rotate", JWT, "--json"]).failed(7, &[]).json();
+    let shown = workspace
+        .run(&["rotate", JWT, "--json"])
+        .failed(7, &[])
+        .json();
     assert_eq!(shown["outcome"], "refused");
     assert_eq!(shown["error"]["exit_code"], 7);
     assert_eq!(shown["error"]["applied"], "no");
@@ -118,9 +129,14 @@ fn within_its_grace_a_second_rotation_is_refused_unless_it_must_be_now() {
 #[test]
 fn retire_waits_for_the_grace_and_then_removes_the_old_pair() {
     let workspace = jwt("grace_seconds = 3");
-    workspace.run(&["retire", JWT]).succeeded().says(&["no old value waits"]);
+    workspace
+        .run(&["retire", JWT])
+        .succeeded()
+        .says(&["no old value waits"]);
     workspace.run(&["rotate", JWT]).succeeded();
-    workspace.run(&["retire", JWT]).failed(7, &["promised to work", "not changed"]);
+    workspace
+        .run(&["retire", JWT])
+        .failed(7, &["promised to work", "not changed"]);
     assert!(workspace.current(JWT).get("previous_secret").is_some());
     let rotated = workspace.current(JWT);
 
@@ -129,19 +145,29 @@ fn retire_waits_for_the_grace_and_then_removes_the_old_pair() {
     for member in ["previous_secret", "previous_refresh_secret"] {
         assert!(retired.get(member).is_none(), "{member}");
     }
-    for member in ["secret", "refresh_secret", "access_token_expiry", "rotation_timestamp"] {
+    for member in [
+        "secret",
+        "refresh_secret",
+        "access_token_expiry",
+        "rotation_timestamp",
+    ] {
         assert_eq!(retired[member], rotated[member], "{member}");
     }
     let labels = workspace.labels(JWT);
     assert_eq!(labels.len(), 2, "{labels:?}");
-    workspace.run(&["retire", JWT]).succeeded().says(&["no old value waits"]);
+    workspace
+        .run(&["retire", JWT])
+        .succeeded()
+        .says(&["no old value waits"]);
 }
 
 #[test]
 fn retire_now_does_not_wait() {
     let workspace = jwt("grace_seconds = 604800");
     workspace.run(&["rotate", JWT]).succeeded();
-    workspace.run(&["retire", JWT]).failed(7, &["s, or with --now"]);
+    workspace
+        .run(&["retire", JWT])
+        .failed(7, &["s, or with --now"]);
     workspace.run(&["retire", JWT, "--now"]).succeeded();
     assert!(workspace.current(JWT).get("previous_secret").is_none());
 }
@@ -174,7 +200,10 @@ fn a_key_with_a_lead_is_announced_before_it_signs() {
     };
     let announced_at = at(&|line| line["event"] == "outcome" && line["effect"] == "promote");
     let finished_at = at(&|line| line["event"] == "finished");
-    assert!(finished_at - announced_at >= 2000, "{announced_at} {finished_at}");
+    assert!(
+        finished_at - announced_at >= 2000,
+        "{announced_at} {finished_at}"
+    );
 }
 
 #[test]
@@ -202,7 +231,10 @@ fn an_api_key_rotation_renews_its_members_and_leaves_the_others_byte_for_byte() 
     let key = value["internal_api_key"].as_str().unwrap();
     assert!(key.starts_with("festival_sk_live_") && key != old, "{key}");
     assert_eq!(value["key_version"], 5);
-    assert_eq!(value["internal_api_key_hash"].as_str().unwrap(), sha256(key));
+    assert_eq!(
+        value["internal_api_key_hash"].as_str().unwrap(),
+        sha256(key)
+    );
     for member in ["created_at", "expires_at", "rotation_timestamp"] {
         let time = value[member].as_str().unwrap();
         assert!(!time.starts_with("2025"), "{member}: {time}");
@@ -214,7 +246,9 @@ fn an_api_key_rotation_renews_its_members_and_leaves_the_others_byte_for_byte() 
 fn an_api_key_retires_after_its_grace() {
     let workspace = api_key("grace_seconds = 2");
     workspace.run(&["rotate", KEYS]).succeeded();
-    workspace.run(&["retire", KEYS]).failed(7, &["promised to work"]);
+    workspace
+        .run(&["retire", KEYS])
+        .failed(7, &["promised to work"]);
     let key = workspace.current(KEYS)["internal_api_key"].clone();
     retire_when_due(&workspace, KEYS);
     let value = workspace.current(KEYS);
@@ -249,22 +283,35 @@ fn two_credentials_of_one_secret_rotate_one_at_a_time() {
     value["internal_api_key"] = json!(format!("festival_sk_live_{}", "k".repeat(43)));
     workspace.create(name, &value.to_string());
     let internal = format!("{name}#internal");
-    let shown = workspace.run(&["rotate", &internal, "--json"]).succeeded().json();
+    let shown = workspace
+        .run(&["rotate", &internal, "--json"])
+        .succeeded()
+        .json();
     assert_eq!(shown["credential"], "internal");
     let rotated = workspace.current(name);
     assert_eq!(rotated["secret"], value["secret"]);
     assert_ne!(rotated["internal_api_key"], value["internal_api_key"]);
 
     // The grace of one is no grace of the other.
-    workspace.run(&["rotate", &format!("{name}#tokens")]).succeeded();
-    workspace.run(&["rotate", &internal]).failed(7, &[&internal]);
+    workspace
+        .run(&["rotate", &format!("{name}#tokens")])
+        .succeeded();
+    workspace
+        .run(&["rotate", &internal])
+        .failed(7, &[&internal]);
     let both = workspace.current(name);
     assert_eq!(both["internal_api_key"], rotated["internal_api_key"]);
     assert_eq!(both["previous_secret"], value["secret"]);
-    let status = workspace.run(&["status", name, "--json"]).succeeded().json();
+    let status = workspace
+        .run(&["status", name, "--json"])
+        .succeeded()
+        .json();
     for one in status.as_array().unwrap() {
         assert!(one["last_rotation_ms"].is_u64(), "{one}");
-        assert!(one["grace_left_seconds"].as_u64().unwrap() > 604_000, "{one}");
+        assert!(
+            one["grace_left_seconds"].as_u64().unwrap() > 604_000,
+            "{one}"
+        );
     }
 }
 
@@ -288,7 +335,10 @@ fn a_grace_shorter_than_the_tokens_live_is_refused() {
     let workspace = jwt("grace_seconds = 1");
     workspace.run(&["rotate", JWT]).failed(
         5,
-        &["a grace of 1 s would end tokens that live 2 s", "grace_seconds"],
+        &[
+            "a grace of 1 s would end tokens that live 2 s",
+            "grace_seconds",
+        ],
     );
     assert_eq!(workspace.current(JWT), jwt_value());
 }
@@ -303,7 +353,10 @@ fn status_history_and_verify_tell_what_happened() {
     assert_eq!(status["automatic"], true);
     assert_eq!(status["last_rotation_ms"], Value::Null);
     assert!(status["next_rotation_ms"].is_u64());
-    workspace.run(&["status"]).succeeded().says(&[JWT, "overlap", "automatic", "never"]);
+    workspace
+        .run(&["status"])
+        .succeeded()
+        .says(&[JWT, "overlap", "automatic", "never"]);
     workspace.run(&["history"]).succeeded();
 
     workspace.run(&["rotate", JWT]).succeeded();
@@ -314,13 +367,21 @@ fn status_history_and_verify_tell_what_happened() {
     assert_eq!(status["retirement"]["version"], labels["AWSPREVIOUS"]);
     assert_eq!(status["retirement"]["new_version"], true);
     let (last, next) = (&status["last_rotation_ms"], &status["next_rotation_ms"]);
-    assert_eq!(next.as_u64().unwrap() - last.as_u64().unwrap(), 30 * 86_400_000);
+    assert_eq!(
+        next.as_u64().unwrap() - last.as_u64().unwrap(),
+        30 * 86_400_000
+    );
     for unfinished in ["pending", "in_doubt", "staged", "announced_at_ms"] {
         assert_eq!(status[unfinished], Value::Null, "{unfinished}");
     }
 
     let history = workspace.run(&["history", JWT]).succeeded();
-    history.says(&["started (overlap)", "about to create", "about to promote", "rotated in"]);
+    history.says(&[
+        "started (overlap)",
+        "about to create",
+        "about to promote",
+        "rotated in",
+    ]);
     let events: Vec<Value> = workspace
         .run(&["history", JWT, "--json"])
         .succeeded()
@@ -330,14 +391,21 @@ fn status_history_and_verify_tell_what_happened() {
         .collect();
     assert_eq!(events.first().unwrap()["event"], "started");
     assert_eq!(events.last().unwrap()["event"], "finished");
-    assert_eq!(workspace.run(&["history", "app-prod/other"]).succeeded().stdout, "");
+    assert_eq!(
+        workspace
+            .run(&["history", "app-prod/other"])
+            .succeeded()
+            .stdout,
+        ""
+    );
     let two = workspace.run(&["history", "--most", "2"]).succeeded();
     assert_eq!(two.stdout.lines().count(), 2);
 
-    workspace
-        .run(&["verify", JWT])
-        .succeeded()
-        .says(&["AWSCURRENT", &labels["AWSCURRENT"], "logs in"]);
+    workspace.run(&["verify", JWT]).succeeded().says(&[
+        "AWSCURRENT",
+        &labels["AWSCURRENT"],
+        "logs in",
+    ]);
     let verified = workspace.run(&["verify", JWT, "--json"]).succeeded().json();
     assert_eq!(verified["liveness"], "live");
 }

@@ -80,9 +80,7 @@ impl Festival {
     /// What both endpoints are granted.
     pub(crate) fn endpoint(&self) -> String {
         let port = self.cluster.port();
-        format!(
-            "hosts = [\"127.0.0.1\"]\nports = [{port}]\ntls = \"verify-full\"\nca = \"ca.pem\""
-        )
+        format!("hosts = [\"127.0.0.1\"]\nports = [{port}]\ntls = \"verify-full\"\nca = \"ca.pem\"")
     }
 
     /// The application's first value.
@@ -113,7 +111,10 @@ impl Festival {
     pub(crate) fn current_logs_in(&self) {
         let current = self.workspace.current(SECRET);
         if let Err(error) = self.login(&current) {
-            panic!("AWSCURRENT ({}) does not log in: {error}", current["username"]);
+            panic!(
+                "AWSCURRENT ({}) does not log in: {error}",
+                current["username"]
+            );
         }
     }
 
