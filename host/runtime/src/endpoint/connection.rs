@@ -108,6 +108,9 @@ impl Connection {
 
     /// At most `max` bytes; empty at the end of the stream.
     pub(crate) async fn read(&mut self, max: u32) -> Result<Vec<u8>, NetError> {
+        if matches!(self.stream, Stream::Closed) {
+            return Err(self.closed());
+        }
         let mut size = (max as usize).min(READ_BYTES_MAX);
         if size == 0 {
             return Err(NetError::new(
@@ -149,6 +152,9 @@ impl Connection {
 
     /// All bytes, handed to the kernel, or an error that says whether any were.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), NetError> {
+        if matches!(self.stream, Stream::Closed) {
+            return Err(self.closed());
+        }
         if let Some(pre_tls) = self.pre_tls
             && bytes.len() > pre_tls.out as usize
         {

@@ -120,7 +120,10 @@ pub(super) fn handshake_error(
     };
     let name = name.to_str();
     let message = match tls {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => format!(
+        // A bad signature is what a CA looks like that was made anew under its old name.
+        Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => format!(
             "the certificate of {label} comes from an authority that is not trusted; set \
              grant.endpoint.{endpoint}.ca to the file with its CA"
         ),

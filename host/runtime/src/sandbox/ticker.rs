@@ -70,23 +70,21 @@ impl Drop for ActiveCall {
     }
 }
 
+/// Sleeps rather than waits while calls are active: calls that come and go would wake a waiting
+/// thread before each tick, and then nothing would ever yield.
 fn tick(engine: &Engine, shared: &Shared) {
-    let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-    while !state.stopped {
-        state = if state.active == 0 {
-            shared
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner)
-        } else {
-            let (state, waited) = shared
-                .changed
-                .wait_timeout(state, TICK)
-                .unwrap_or_else(PoisonError::into_inner);
-            if waited.timed_out() {
-                engine.increment_epoch();
-            }
-            state
-        };
+    loop {
+        let state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |state: &mut State| state.active == 0 && !state.stopped;
+        let state = shared
+            .changed
+            .wait_while(state, idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.stopped {
+            return;
+        }
+        drop(state);
+        std::thread::sleep(TICK);
+        engine.increment_epoch();
     }
 }

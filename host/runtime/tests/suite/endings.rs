@@ -1,0 +1,234 @@
+//! How hostile plugins end: each as its own typed error, before the deadline.
+
+use std::time::{Duration, Instant};
+
+use keyturn_runtime::{Applied, CallError, CreateRequest, Created, ErrorKind, Origin, Purpose};
+
+use crate::support::*;
+
+async fn ends(toml: &str, script: &str) -> CallError {
+    let (plugin, _) = load().await;
+    let began = Instant::now();
+    let error = set(
+        &plugin,
+        grant(&format!("{toml}\n{}", plain(1)), script),
+        &current(1),
+    )
+    .await
+    .unwrap_err();
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{script} took {:?}",
+        began.elapsed()
+    );
+    assert_eq!(
+        (error.applied, error.origin),
+        (Applied::Unknown, Origin::Host),
+        "{script}"
+    );
+    error
+}
+
+async fn check(toml: &str, script: &str, kind: ErrorKind, what: &str) {
+    let error = ends(toml, script).await;
+    let expected = format!("`set` of plugin scripted {what}");
+    assert_eq!((error.kind, error.message), (kind, expected));
+}
+
+const UNKNOWN: &str = "whether the target changed is not known";
+const REPORT: &str = "this is a fault of the plugin, report it to its author";
+
+#[tokio::test]
+async fn a_panic_is_a_trap() {
+    let what = format!(
+        "trapped (wasm trap: wasm `unreachable` instruction executed); {UNKNOWN}; {REPORT}"
+    );
+    check("", "trap", ErrorKind::Trap, &what).await;
+}
+
+#[tokio::test]
+async fn recursion_is_a_trap() {
+    check(
+        "",
+        "recurse",
+        ErrorKind::Trap,
+        &format!("trapped (its calls nested too deep); {UNKNOWN}; {REPORT}"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_endless_loop_runs_out_of_fuel() {
+    let what = format!(
+        "used more than 50000000 units of fuel; {UNKNOWN}; raise grant.limits.fuel if that much work is expected"
+    );
+    check(
+        "limits.fuel = 50000000",
+        "loop",
+        ErrorKind::OutOfFuel,
+        &what,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_cut_off_in_time() {
+    let what = format!(
+        "was cut off after 1.0 s; {UNKNOWN}; run it again, and raise grant.limits.wall_seconds if it needs longer"
+    );
+    for script in ["loop", "hostloop", "fill"] {
+        let limits = "limits = { wall_seconds = 1, fuel = 1000000000000 }";
+        check(limits, script, ErrorKind::Timeout, &what).await;
+    }
+}
+
+#[tokio::test]
+async fn a_memory_bomb_is_out_of_memory() {
+    let what = format!(
+        "wanted more than 33554432 bytes of memory; {UNKNOWN}; raise grant.limits.memory_bytes if the plugin is trusted with that"
+    );
+    check("", "grow", ErrorKind::OutOfMemory, &what).await;
+}
+
+#[tokio::test]
+async fn huge_answers_are_too_large() {
+    let what = format!("answered more than 524288 bytes; {UNKNOWN}; {REPORT}");
+    check("", "huge 600000", ErrorKind::TooLarge, &what).await;
+    check("", "many 2000", ErrorKind::TooLarge, &what).await;
+    let what = format!("handed over more than 2097152 bytes at once; {UNKNOWN}; {REPORT}");
+    check("", "huge 3000000", ErrorKind::TooLarge, &what).await;
+    check("", "shout 3000000", ErrorKind::TooLarge, &what).await;
+}
+
+#[tokio::test]
+async fn too_much_randomness_is_a_trap() {
+    let (plugin, _) = load().await;
+    let toml = plain(1);
+    assert_eq!(
+        steps(&plugin, &toml, "bytes 65536", &current(1)).await,
+        ["65536"]
+    );
+    let what = format!(
+        "trapped (random.bytes gives at most 65536 bytes at a time, 65537 were asked for); {UNKNOWN}; {REPORT}"
+    );
+    check("", "bytes 65537", ErrorKind::Trap, &what).await;
+}
+
+#[tokio::test]
+async fn a_call_without_effects_changed_nothing_when_it_is_cut_off() {
+    let (plugin, _) = load().await;
+    let granted = plugin.grant(grant(&plain(1), "trap")).unwrap();
+    let error = granted.check(&call(&current(1))).await.unwrap_err();
+    assert_eq!(error.applied, Applied::No);
+}
+
+/// Both on one worker thread, so that only the plugin's yielding lets the other through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn neighbours_are_not_affected() {
+    let (plugin, _) = load().await;
+    let limits = "limits = { wall_seconds = 1, fuel = 1000000000000 }";
+    let toml = format!("{limits}\n{}", plain(1));
+    let hostile = plugin.grant(grant(&toml, "loop")).unwrap();
+    let good = plugin.grant(grant(&plain(1), "bytes 8")).unwrap();
+    let hostile = tokio::spawn(async move { hostile.check(&call(&current(1))).await });
+    let counting = tokio::spawn(async move {
+        let mut answered = 0;
+        while !hostile.is_finished() {
+            good.check(&call(&current(1))).await.unwrap();
+            answered += 1;
+            tokio::task::yield_now().await;
+        }
+        (hostile.await.unwrap(), answered)
+    });
+    let (ended, answered) = counting.await.unwrap();
+    assert_eq!(ended.unwrap_err().kind, ErrorKind::Timeout);
+    assert!(
+        answered > 20,
+        "only {answered} calls went through beside the loop"
+    );
+}
+
+async fn create(script: &str) -> Result<Created, CallError> {
+    let (plugin, _) = load().await;
+    let granted = plugin.grant(grant(&plain(1), script)).unwrap();
+    let request = CreateRequest {
+        purpose: Purpose::Replace,
+        inputs: vec![],
+        overlap_seconds: 60,
+        next_rotation: None,
+        restore: None,
+    };
+    granted.create(&call(&current(1)), &request).await
+}
+
+#[tokio::test]
+async fn created_values_are_looked_at() {
+    let invalid = |what: &str| format!("`create` of plugin scripted answered {what}; {REPORT}");
+    let check = async |script: &str, kind: ErrorKind, expected: String| {
+        let error = create(script).await.unwrap_err();
+        assert_eq!(
+            (error.kind, error.applied, error.message),
+            (kind, Applied::No, expected)
+        );
+    };
+    check("make ", ErrorKind::InvalidAnswer, invalid("an empty value")).await;
+    check(
+        "make {'host':'{nul}'}",
+        ErrorKind::InvalidAnswer,
+        invalid("a value with a NUL byte"),
+    )
+    .await;
+    check(
+        "make plain",
+        ErrorKind::InvalidAnswer,
+        invalid("a value that is no JSON object, though CURRENT is one"),
+    )
+    .await;
+    let other = "the candidate's /host differs from CURRENT's, so no connection was made; a rotation keeps the identity: correct the candidate, or change CURRENT by hand first";
+    check(
+        "make {'host':'evil','port':1}",
+        ErrorKind::IdentityChanged,
+        other.into(),
+    )
+    .await;
+    let Created::Value(_) = create("make {'host':'127.0.0.1','port':1}").await.unwrap() else {
+        panic!("no value")
+    };
+}
+
+#[tokio::test]
+async fn create_and_finish_get_no_sockets() {
+    let server = servers::echo().await;
+    let (plugin, lines) = load().await;
+    let script = "connect primary 0;make {current}";
+    let granted = plugin.grant(grant(&plain(server.port), script)).unwrap();
+    let value = current(server.port);
+    let request = CreateRequest {
+        purpose: Purpose::Replace,
+        inputs: vec![],
+        overlap_seconds: 60,
+        next_rotation: None,
+        restore: None,
+    };
+    granted.create(&call(&value), &request).await.unwrap();
+    granted
+        .finish(&call(&value), &version("v2", &value))
+        .await
+        .unwrap();
+    assert_eq!(server.seen(), 0);
+    assert_eq!(lines.take(), []);
+}
+
+#[test]
+fn calls_can_be_spawned() {
+    fn is_send<T: Send>(
+        _: impl Fn(
+            &'static keyturn_runtime::GrantedPlugin,
+            &'static keyturn_runtime::Call,
+            &'static keyturn_runtime::Version,
+        ) -> T,
+    ) {
+    }
+    is_send(|plugin, call, version| plugin.set(call, version));
+    is_send(|plugin, call, version| plugin.probe(call, version));
+}
