@@ -3,8 +3,8 @@
 //! after another one. Each kill is proven by the process's wait status, and a run that ends before
 //! its kill ends the sweep.
 
-use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,18 +13,32 @@ use serde_json::Value;
 
 use crate::support::festival::{Festival, SECRET};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const SIGKILL: i32 = 9;
 
-/// What a sweep met.
-#[derive(Debug, Default)]
-struct Sweep {
-    kills: usize,
-    /// The last line of the trail of each killed run: `intent set`, `outcome create`, …
-    last_lines: BTreeSet<String>,
-}
+/// A rotation writes many more lines than that.
+const KILLS_MIN: usize = 8;
 
-/// Where a run is when the sweep begins: with an old value that is due to die, or with none.
+/// The effects of a rotation that a kill has to meet between intent and outcome, or right after.
+const ALTERNATING: &[&str] = &[
+    "intent retire",
+    "intent create",
+    "outcome create",
+    "intent set",
+    "outcome set",
+    "intent finish",
+    "intent promote",
+];
+const SINGLE: &[&str] = &[
+    "intent create",
+    "outcome create",
+    "intent set",
+    "outcome set",
+    "intent promote",
+];
+/// The process runs on between the line and the signal, so that the aim may be missed.
+const ATTEMPTS: usize = 20;
+
 #[test]
 fn alternating_continues_after_a_kill_at_every_odd_line() {
     sweep_alternating(1);
@@ -36,71 +50,110 @@ fn alternating_continues_after_a_kill_at_every_even_line() {
 }
 
 #[test]
+fn alternating_continues_after_a_kill_within_each_effect() {
+    let festival = Festival::start("alternating", 1);
+    while_probed(&festival, || {
+        finish(&festival);
+        for effect in ALTERNATING {
+            kill_at(&festival, effect, || continues_alternating(&festival));
+        }
+        ALTERNATING.len()
+    });
+}
+
+#[test]
 fn single_continues_after_a_kill_at_every_line() {
     let festival = Festival::start("single", 1);
-    let mut sweep = Sweep::default();
-    for line in 1.. {
-        if !rotate_and_kill(&festival, line, &mut sweep) {
-            break;
-        }
-        some_known_value_logs_in(&festival);
-        finish(&festival);
-        festival.current_logs_in();
-        let labels: Vec<_> = festival.workspace.labels(SECRET).into_keys().collect();
-        assert_eq!(labels, ["AWSCURRENT", "AWSPREVIOUS"], "line {line}");
+    let mut kills = 0;
+    while rotate_and_kill(&festival, |lines| lines.len() > kills).is_some() {
+        continues_single(&festival);
+        kills += 1;
     }
-    sweep.met(8, &["intent set", "outcome set", "intent promote"]);
+    assert!(kills >= KILLS_MIN, "{kills} kills");
+}
+
+#[test]
+fn single_continues_after_a_kill_within_each_effect() {
+    let festival = Festival::start("single", 1);
+    for effect in SINGLE {
+        kill_at(&festival, effect, || continues_single(&festival));
+    }
 }
 
 fn sweep_alternating(first: usize) {
     let festival = Festival::start("alternating", 1);
-    let mut sweep = Sweep::default();
+    while_probed(&festival, || {
+        // The first rotation has nothing to retire; the sweep begins with one that has.
+        finish(&festival);
+        let (mut kills, mut line) = (0, first);
+        while rotate_and_kill(&festival, |lines| lines.len() >= line).is_some() {
+            continues_alternating(&festival);
+            kills += 1;
+            line += 2;
+        }
+        assert!(kills >= KILLS_MIN, "{kills} kills");
+        kills
+    });
+}
+
+/// Kills rotations at this effect until one was killed there and nowhere later.
+fn kill_at(festival: &Festival, effect: &str, continues: impl Fn()) {
+    let reached = |lines: &[String]| lines.iter().any(|line| kind_of(line) == effect);
+    let mut met = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let Some(last) = rotate_and_kill(festival, reached) else {
+            continue;
+        };
+        continues();
+        if last == effect {
+            return;
+        }
+        met.push(last);
+    }
+    panic!("no kill at {effect:?}, but at {met:?}");
+}
+
+/// Works while another thread logs in with AWSCURRENT without pause. `work` answers its kills.
+pub(crate) fn while_probed(festival: &Festival, work: impl FnOnce() -> usize) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let prober = scope.spawn(|| probe(&festival, &stop));
+        let prober = scope.spawn(|| probe(festival, &stop));
         // Whatever fails in here must stop the prober, or the scope would never end.
-        let swept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            kill_at_every_other_line(&festival, first, &mut sweep);
-        }));
+        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         stop.store(true, Ordering::Relaxed);
         let (logins, failures) = prober.join().unwrap();
-        if let Err(panic) = swept {
-            std::panic::resume_unwind(panic);
-        }
+        let kills = worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         assert_eq!(failures, Vec::<String>::new(), "of {logins} logins");
-        assert!(
-            logins > sweep.kills,
-            "the prober tried only {logins} logins"
-        );
+        assert!(logins > kills, "only {logins} logins during {kills} kills");
     });
-    let wanted: &[&str] = match first {
-        1 => &["started"],
-        _ => &["intent set", "intent retire", "intent promote"],
-    };
-    sweep.met(8, wanted);
 }
 
-fn kill_at_every_other_line(festival: &Festival, first: usize, sweep: &mut Sweep) {
-    // The first rotation has nothing to retire; the sweep begins with one that has.
+/// After a kill: AWSCURRENT logs in, the next run goes through and leaves no label behind.
+#[track_caller]
+pub(crate) fn continues_alternating(festival: &Festival) {
+    festival.current_logs_in();
     finish(festival);
-    for line in (first..).step_by(2) {
-        if !rotate_and_kill(festival, line, sweep) {
-            break;
-        }
-        festival.current_logs_in();
-        finish(festival);
-        festival.current_logs_in();
-        let labels: Vec<_> = festival.workspace.labels(SECRET).into_keys().collect();
-        assert_eq!(
-            labels,
-            ["AWSCURRENT", "AWSPREVIOUS", "KEYTURN_RETIRING"],
-            "line {line}"
-        );
-    }
+    festival.current_logs_in();
+    let labels: Vec<_> = festival.workspace.labels(SECRET).into_keys().collect();
+    assert_eq!(labels, ["AWSCURRENT", "AWSPREVIOUS", "KEYTURN_RETIRING"]);
 }
 
-/// Starts a rotation and kills it when the trail has that many new lines. False if it ended first.
-fn rotate_and_kill(festival: &Festival, line: usize, sweep: &mut Sweep) -> bool {
+/// The same where one user replaces its own password: until the next run some value works.
+#[track_caller]
+pub(crate) fn continues_single(festival: &Festival) {
+    some_known_value_logs_in(festival);
+    finish(festival);
+    festival.current_logs_in();
+    let labels: Vec<_> = festival.workspace.labels(SECRET).into_keys().collect();
+    assert_eq!(labels, ["AWSCURRENT", "AWSPREVIOUS"]);
+}
+
+/// Starts a rotation and kills it when its lines of the trail are enough. Answers what its last line
+/// then was, or `None` if it ended before its kill.
+fn rotate_and_kill(
+    festival: &Festival,
+    mut enough: impl FnMut(&[String]) -> bool,
+) -> Option<String> {
     let workspace = &festival.workspace;
     let before = workspace.audit().len();
     let new_lines = || {
@@ -113,31 +166,36 @@ fn rotate_and_kill(festival: &Festival, line: usize, sweep: &mut Sweep) -> bool 
     let mut child = workspace.start(&["rotate", SECRET, "--now"]);
     let deadline = Instant::now() + PATIENCE;
     // No pause between two looks: the moment between two lines may be short.
-    while child.try_wait().unwrap().is_none() && new_lines().len() < line {
+    while child.try_wait().unwrap().is_none() && !enough(&new_lines()) {
         assert!(
             Instant::now() < deadline,
-            "no line {line} within {PATIENCE:?}"
+            "still running: {:?}",
+            new_lines()
         );
         std::thread::yield_now();
     }
-    // Fails if it has ended, which its wait status tells below.
-    let _ = child.kill();
-    let status = child.wait().unwrap();
-    if status.signal() != Some(SIGKILL) {
-        assert!(status.success(), "line {line}: {status}");
-        return false;
+    if !kill(&mut child) {
+        return None;
     }
     let lines = new_lines();
-    assert!(lines.len() >= line, "killed before line {line}");
-    sweep.kills += 1;
-    sweep
-        .last_lines
-        .extend(lines.last().map(|line| kind_of(line)));
-    true
+    assert!(enough(&lines), "killed too early: {lines:?}");
+    lines.last().map(|line| kind_of(line))
+}
+
+/// Kills the process. False if it had ended by itself, which must have been well.
+pub(crate) fn kill(child: &mut Child) -> bool {
+    // An error means that it has ended, which its wait status tells.
+    let _ = child.kill();
+    let status = child.wait().unwrap();
+    if status.signal() == Some(SIGKILL) {
+        return true;
+    }
+    assert!(status.success(), "{status}");
+    false
 }
 
 /// Runs the command again until it is through; only a grace may keep it waiting.
-fn finish(festival: &Festival) {
+pub(crate) fn finish(festival: &Festival) {
     let ended = poll::until(PATIENCE, || {
         let ended = festival.workspace.run(&["rotate", SECRET, "--json"]);
         (ended.code != Some(7)).then_some(ended)
@@ -190,17 +248,4 @@ fn probe(festival: &Festival, stop: &AtomicBool) -> (usize, Vec<String>) {
         }
     }
     (logins, failures)
-}
-
-impl Sweep {
-    #[track_caller]
-    fn met(&self, kills_min: usize, wanted: &[&str]) {
-        assert!(self.kills >= kills_min, "{self:?}");
-        for line in wanted {
-            assert!(
-                self.last_lines.contains(*line),
-                "no kill after {line:?}: {self:?}"
-            );
-        }
-    }
 }

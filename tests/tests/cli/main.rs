@@ -13,6 +13,7 @@ mod failures;
 mod grants;
 mod init;
 mod interruption;
+mod interruption_on_the_wire;
 mod plugins;
 mod secrets;
 mod tokens;

@@ -232,3 +232,14 @@ fn calls_can_be_spawned() {
     is_send(|plugin, call, version| plugin.set(call, version));
     is_send(|plugin, call, version| plugin.probe(call, version));
 }
+
+#[tokio::test]
+async fn zz_timing() {
+    let (plugin, _) = load().await;
+    let good = plugin.grant(grant(&plain(1), "bytes 8")).unwrap();
+    for _ in 0..5 {
+        let began = Instant::now();
+        good.check(&call(&current(1))).await.unwrap();
+        eprintln!("call {:?}", began.elapsed());
+    }
+}

@@ -23,6 +23,8 @@ const README: &str = include_str!("../../../../plugins/postgres/README.md");
 pub(crate) struct Festival {
     pub(crate) cluster: Cluster,
     pub(crate) workspace: Workspace,
+    /// What the secrets and grants say: the server's, or that of a proxy before it.
+    port: u16,
 }
 
 impl Festival {
@@ -47,9 +49,16 @@ impl Festival {
 
     /// On a server that may refuse TLS; nothing is configured yet.
     pub(crate) fn without_tls(cluster: Cluster) -> Self {
+        let port = cluster.port();
+        Self::reached_at(cluster, port)
+    }
+
+    /// The same for a server that is reached at another port.
+    pub(crate) fn reached_at(cluster: Cluster, port: u16) -> Self {
         let festival = Self {
             cluster,
             workspace: Workspace::new(),
+            port,
         };
         festival.set_up();
         festival
@@ -79,14 +88,14 @@ impl Festival {
 
     /// What both endpoints are granted.
     pub(crate) fn endpoint(&self) -> String {
-        let port = self.cluster.port();
+        let port = self.port;
         format!("hosts = [\"127.0.0.1\"]\nports = [{port}]\ntls = \"verify-full\"\nca = \"ca.pem\"")
     }
 
     /// The application's first value.
     pub(crate) fn value(&self) -> Value {
         json!({
-            "engine": "postgres", "host": "127.0.0.1", "port": self.cluster.port(),
+            "engine": "postgres", "host": "127.0.0.1", "port": self.port,
             "dbname": DATABASE, "username": USER, "password": FIRST_PASSWORD,
             "masterarn": ADMIN_SECRET,
         })
@@ -94,7 +103,7 @@ impl Festival {
 
     pub(crate) fn admin_value(&self) -> Value {
         json!({
-            "engine": "postgres", "host": "127.0.0.1", "port": self.cluster.port(),
+            "engine": "postgres", "host": "127.0.0.1", "port": self.port,
             "dbname": DATABASE, "username": ADMIN, "password": ADMIN_PASSWORD,
         })
     }
