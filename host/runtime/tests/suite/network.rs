@@ -212,11 +212,11 @@ async fn rebinding_changes_nothing_within_a_call() {
     let found = resolving(
         &["127.0.0.1", "169.254.169.254"],
         &toml,
-        "connect primary 0;connect primary 0",
+        "connect primary 0;write a;read 1;connect primary 0;write b;read 1",
         &value,
     )
     .await;
-    assert_eq!(found, ["ok", "ok"]);
+    assert_eq!(found, ["ok", "ok", "a", "ok", "ok", "b"]);
     assert_eq!(server.seen(), 2);
 }
 
