@@ -114,7 +114,7 @@ fn kill_at(festival: &Festival, effect: &str, continues: impl Fn()) {
 }
 
 /// Works while another thread logs in with AWSCURRENT without pause. `work` answers its kills.
-pub(crate) fn while_probed(festival: &Festival, work: impl FnOnce() -> usize) {
+fn while_probed(festival: &Festival, work: impl FnOnce() -> usize) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let prober = scope.spawn(|| probe(festival, &stop));

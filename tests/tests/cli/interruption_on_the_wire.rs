@@ -1,0 +1,111 @@
+//! The process killed while it talks to the database: a proxy lets a part of the conversation pass
+//! and then swallows the rest, so that the process hangs at that byte, and there it is killed. This
+//! reaches what no line of the audit trail marks: between ALTER ROLE and COMMIT, and after a COMMIT
+//! whose answer never arrived.
+
+use std::net::SocketAddr;
+
+use harness::poll;
+use harness::postgres::ClusterOptions;
+use harness::proxy::{Direction, Fault, Proxy};
+use harness::tls::Authority;
+
+use crate::interruption::{PATIENCE, continues_alternating, continues_single, finish, kill};
+use crate::support::festival::{Festival, SECRET};
+
+/// Parts of each direction of each connection after which the process is killed.
+const CUTS: usize = 4;
+/// TLS and SCRAM vary by a few bytes, so that a cut near the end may come too late to be met.
+const KILLS_MIN: usize = 12;
+
+#[test]
+fn alternating_continues_after_a_kill_anywhere_in_its_conversations() {
+    let (festival, proxy) = behind_a_proxy("alternating");
+    finish(&festival);
+    kill_everywhere(&festival, &proxy, continues_alternating);
+}
+
+#[test]
+fn single_continues_after_a_kill_anywhere_in_its_conversations() {
+    let (festival, proxy) = behind_a_proxy("single");
+    kill_everywhere(&festival, &proxy, continues_single);
+}
+
+fn behind_a_proxy(strategy: &str) -> (Festival, Proxy) {
+    let authority = Authority::new("festival's authority").unwrap();
+    let identity = authority.issue(&["127.0.0.1"]).unwrap();
+    let cluster = ClusterOptions::new()
+        .tls(identity.certificate_pem, identity.key_pem)
+        .start()
+        .unwrap();
+    let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], cluster.port()))).unwrap();
+    let festival = Festival::reached_at(cluster, proxy.address().port());
+    festival.trust(&authority);
+    festival.configure(strategy, 1, "");
+    (festival, proxy)
+}
+
+/// Kills rotations at every cut and lets the next one continue.
+fn kill_everywhere(festival: &Festival, proxy: &Proxy, continues: impl Fn(&Festival)) {
+    let lengths = conversation_lengths(festival, proxy);
+    let mut kills = 0;
+    for (number, both) in lengths.iter().enumerate() {
+        for (direction, length) in [Direction::ToServer, Direction::ToClient]
+            .into_iter()
+            .zip(both)
+        {
+            for cut in 0..CUTS {
+                // From the very first byte to the last but one.
+                let bytes = (length - 1) * cut / (CUTS - 1);
+                let fault = Fault::BlackHoleAfter { direction, bytes };
+                if kill_within(festival, proxy, number, fault) {
+                    kills += 1;
+                }
+                continues(festival);
+            }
+        }
+    }
+    assert!(kills >= KILLS_MIN, "{kills} kills at {lengths:?}");
+}
+
+/// How many bytes pass to the server and to the client in each connection of one rotation.
+fn conversation_lengths(festival: &Festival, proxy: &Proxy) -> Vec<[usize; 2]> {
+    let before = proxy.connections();
+    festival
+        .workspace
+        .run(&["rotate", SECRET, "--now"])
+        .succeeded();
+    let length = |number, direction| proxy.transcript(number, direction).unwrap().len();
+    (before..proxy.connections())
+        .map(|number| [Direction::ToServer, Direction::ToClient].map(|way| length(number, way)))
+        .collect()
+}
+
+/// Starts a rotation whose connection of that number hangs, and kills it there. False if it ended
+/// before it met the fault.
+fn kill_within(festival: &Festival, proxy: &Proxy, number: usize, fault: Fault) -> bool {
+    let fired = proxy.fired();
+    proxy.break_connection(proxy.connections() + number, fault);
+    let mut child = festival.workspace.start(&["rotate", SECRET, "--now"]);
+    let stopped = poll::until_true(PATIENCE, || {
+        proxy.fired() > fired || child.try_wait().unwrap().is_some()
+    });
+    assert!(
+        stopped,
+        "neither hung nor ended: {fault:?} in connection {number}"
+    );
+    let killed = kill(&mut child);
+    assert!(!killed || proxy.fired() > fired, "killed without its fault");
+    proxy.heal();
+    end_sessions_of_the_dead(festival);
+    killed
+}
+
+/// The proxy keeps the server's side open; in truth a dead process's connections end with it.
+fn end_sessions_of_the_dead(festival: &Festival) {
+    let ended = poll::until_true(PATIENCE, || {
+        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE client_addr IS NOT NULL";
+        festival.cluster.query(sql).unwrap() == "0"
+    });
+    assert!(ended, "sessions of a dead process do not end");
+}
