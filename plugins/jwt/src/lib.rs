@@ -16,7 +16,7 @@ use keyturn_sdk::{
     RetirementPlan, Rotator, Strategy, TargetEffect, Verdict, Version, clock, log,
 };
 
-use crate::fields::{Fields, ROTATION_COMPLETE_AT};
+use crate::fields::Fields;
 
 /// The plugin.
 pub struct Jwt;
@@ -60,7 +60,7 @@ impl Rotator for Jwt {
         Ok(Outcome::done())
     }
 
-    fn finish(_ctx: &Context, candidate: &Version) -> Result<RetirementPlan, Error> {
+    fn finish(ctx: &Context, candidate: &Version) -> Result<RetirementPlan, Error> {
         let fields = Fields::parse(&candidate.value)?;
         // Announced keys wait in the same members; they are not there to be retired.
         if fields.previous.is_none() || fields.is_announced() {
@@ -70,9 +70,10 @@ impl Rotator for Jwt {
                 operator_steps: None,
             });
         }
-        let end = fields.time(ROTATION_COMPLETE_AT)?.unwrap_or(0);
-        let after_seconds = end
-            .saturating_sub(clock::now_seconds())
+        // From now on the old key signs nothing; the host adds the operator's grace.
+        let current = Fields::parse(&ctx.current.value)?;
+        let after_seconds = current
+            .token_seconds_max()?
             .max(fields.token_seconds_max()?);
         Ok(RetirementPlan {
             how: Retirement::NEW_VERSION,

@@ -8,6 +8,10 @@ use serde::Deserialize;
 use crate::algorithm::Algorithm;
 use crate::fields::{ANNOUNCED_AT, Fields, Pair, ROTATION_COMPLETE_AT, ROTATION_TIMESTAMP};
 
+/// The old key signs until the new version is promoted, some time after it was made. A version that
+/// is promoted later than this (its rotation was interrupted) is refused by `test` and made again.
+const PROMOTION_SECONDS: u64 = 60;
+
 /// The operator's settings.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,7 +148,9 @@ fn window_end(current: &Fields, overlap_seconds: u64, now: u64) -> Result<u64, E
              {token_seconds} or more, or shorten the tokens' lifetime first"
         )));
     }
-    Ok(now.saturating_add(overlap_seconds.max(token_seconds)))
+    Ok(now
+        .saturating_add(overlap_seconds.max(token_seconds))
+        .saturating_add(PROMOTION_SECONDS))
 }
 
 #[cfg(test)]

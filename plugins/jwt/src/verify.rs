@@ -5,7 +5,7 @@
 use keyturn_sdk::{Context, Error, clock};
 
 use crate::algorithm::Key;
-use crate::fields::Fields;
+use crate::fields::{Fields, ROTATION_COMPLETE_AT};
 use crate::token::{self, Refusal};
 
 /// How long a self-test's token lives.
@@ -30,8 +30,15 @@ pub(crate) fn candidate(ctx: &Context, candidate: &Fields) -> Result<(), Error> 
         ));
     }
     if candidate.previous.is_some() {
+        let now = clock::now_seconds();
+        let last_token_ends = now.saturating_add(current.token_seconds_max()?);
+        let window_ends = candidate.time(ROTATION_COMPLETE_AT)?.unwrap_or(0);
+        if !candidate.signing.equals(&current.signing) && window_ends < last_token_ends {
+            return Err(Error::rejected(
+                "the window would end before the last token of the key at AWSCURRENT; rotate again",
+            ));
+        }
         for key in current.signing_keys()? {
-            let now = clock::now_seconds();
             if !accepts(
                 candidate,
                 &token::sign(&key, now, now.saturating_add(TOKEN_SECONDS)),
@@ -97,7 +104,7 @@ pub(crate) fn accepts_keys(fields: &Fields, keys: &[Key], now: u64) -> Result<bo
 
 fn accepts(fields: &Fields, token: &str, now: u64) -> Result<bool, Error> {
     let window_is_open = fields
-        .time(crate::fields::ROTATION_COMPLETE_AT)?
+        .time(ROTATION_COMPLETE_AT)?
         .is_some_and(|end| now < end);
     let previous = if window_is_open {
         fields.previous_keys()?

@@ -114,7 +114,7 @@ fn replace_keeps_the_old_keys_and_the_operators_lifetimes() {
     );
     assert_eq!(
         text(&new, "rotation_complete_at").unwrap(),
-        "2026-01-09T00:00:00Z"
+        "2026-01-09T00:01:00Z"
     );
     assert_eq!(
         Members::parse(&new).unwrap().raw("access_token_expiry"),
@@ -132,7 +132,7 @@ fn replace_keeps_the_old_keys_and_the_operators_lifetimes() {
             "rotation_complete_at"
         )
         .unwrap(),
-        "2026-01-16T00:00:00Z"
+        "2026-01-16T00:01:00Z"
     );
 }
 
@@ -142,10 +142,23 @@ fn the_window_ends_the_old_keys() {
     let old = first();
     let new = make(&old, Purpose::Replace, WEEK);
     assert_eq!(probe(&new, &old), Liveness::Live);
-    host.advance_ms(WEEK * 1000 - 1);
+    host.advance_ms((WEEK + 60) * 1000 - 1);
     assert_eq!(probe(&new, &old), Liveness::Live);
     host.advance_ms(1);
     assert_eq!(probe(&new, &old), Liveness::Dead);
+}
+
+/// The old key signs until the promotion, so a version that an interrupted rotation left lying is
+/// made again rather than promoted with a window that is too short.
+#[test]
+fn a_version_that_was_made_too_long_ago_is_rejected() {
+    let host = fake::Host::new().install();
+    let old = first();
+    let new = make(&old, Purpose::Replace, WEEK);
+    host.advance_ms(60_000);
+    test(&old, &new).unwrap();
+    host.advance_ms(1_000);
+    assert_eq!(test(&old, &new).unwrap_err().kind, ErrorKind::Rejected);
 }
 
 #[test]
@@ -412,7 +425,7 @@ fn a_secret_of_minimal_shape_rotates() {
     assert_eq!(text(&new, "refresh_secret"), None);
     assert_eq!(
         text(&new, "rotation_complete_at").unwrap(),
-        "2026-01-02T01:00:00Z"
+        "2026-01-02T01:01:00Z"
     );
     test(&old, &new).unwrap();
     let ctx = fake::context("overlap", &new);
