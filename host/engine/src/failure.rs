@@ -25,13 +25,7 @@ impl RunFailure {
 
     /// Whether nothing was tried because it is not the time for it.
     pub fn is_refusal(&self) -> bool {
-        matches!(
-            self.failure.reason,
-            Reason::WithinGrace { .. }
-                | Reason::ForeignPending(_)
-                | Reason::Contended
-                | Reason::Unfinished(_)
-        )
+        is_refusal(&self.failure.reason)
     }
 
     /// Whether the store refused and the target was not changed.
@@ -51,7 +45,7 @@ impl RunFailure {
 
     /// What to do next, in one sentence.
     pub fn next(&self) -> String {
-        words::next(&self.failure)
+        words::next(&self.failure, self.problem.as_ref())
     }
 
     fn store_problem(&self) -> Option<&Problem> {
@@ -59,6 +53,17 @@ impl RunFailure {
             .as_ref()
             .filter(|problem| problem.kind == "store")
     }
+}
+
+/// Whether a reason is about the time, so that nothing was tried.
+pub(crate) fn is_refusal(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::WithinGrace { .. }
+            | Reason::ForeignPending(_)
+            | Reason::Contended
+            | Reason::Unfinished(_)
+    )
 }
 
 impl fmt::Display for RunFailure {

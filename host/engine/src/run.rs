@@ -18,7 +18,7 @@ use crate::{
     effect::Effects,
     engine::EngineOptions,
     event::What,
-    failure::RunFailure,
+    failure::{RunFailure, is_refusal},
     notes::Notes,
     problem::{Failed, Problem},
     recorder::Recorder,
@@ -155,7 +155,12 @@ impl<'a> Run<'a> {
     }
 
     async fn failed(&mut self, failure: Failure) -> Box<RunFailure> {
-        let report = self.recorder.finish("failed").await;
+        let outcome = if is_refusal(&failure.reason) {
+            "refused"
+        } else {
+            "failed"
+        };
+        let report = self.recorder.finish(outcome).await;
         let name = self.credential.display_name();
         Box::new(RunFailure {
             name,

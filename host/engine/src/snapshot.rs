@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use keyturn_protocol::{Announced, Content, How, Label, Labels, Obligation, Snapshot, VersionId};
 use keyturn_store::{SecretDescription, SecretStore, StoreError};
 
-use crate::{credential::Credential, notes::Notes};
+use crate::{
+    credential::Credential,
+    notes::{self, Notes},
+};
 
 /// Reads a secret's state as the core needs it.
 pub(crate) async fn observe(
@@ -19,7 +22,7 @@ pub(crate) async fn observe(
     let labels = labels_of(&description);
     let current = labels.holder(Label::Current).map_or("", VersionId::as_str);
     let known = notes.of_version(&credential.name, current);
-    let owed = known.owes.map(|owed| Obligation {
+    let owed = owed(&notes, credential, &labels).map(|owed| Obligation {
         subject: VersionId::new(owed.subject),
         how: How {
             at_target: owed.at_target,
@@ -42,6 +45,27 @@ pub(crate) async fn observe(
         owed,
         announced,
     })
+}
+
+/// What is owed to a superseded value: by the version that is current, or, where a value written by
+/// hand has superseded that one too, by whichever version the label KEYTURN_RETIRING still speaks of.
+/// A death that has to be proven is settled when the label is off.
+pub(crate) fn owed(
+    notes: &Notes,
+    credential: &Credential,
+    labels: &Labels,
+) -> Option<notes::Obligation> {
+    let retiring = labels.holder(Label::Retiring).map(VersionId::as_str);
+    let current = labels.holder(Label::Current).map(VersionId::as_str);
+    let versions = &notes.credentials.get(&credential.name)?.versions;
+    let by_current = current
+        .and_then(|current| versions.get(current)?.owes.as_ref())
+        .filter(|owed| owed.new_version || retiring == Some(owed.subject.as_str()));
+    let by_another = || {
+        let mut obligations = versions.values().filter_map(|notes| notes.owes.as_ref());
+        obligations.find(|owed| retiring == Some(owed.subject.as_str()) && retiring != current)
+    };
+    by_current.or_else(by_another).cloned()
 }
 
 /// Which version holds each of the protocol's labels.

@@ -15,7 +15,7 @@ use crate::{
     notes::{Notes, OperatorSteps},
     problem::Failed,
     recorder::Recorder,
-    snapshot::labels_of,
+    snapshot::{labels_of, owed},
 };
 
 /// A credential as labels and notes show it. Times are Unix milliseconds.
@@ -97,7 +97,7 @@ pub(crate) async fn status(
     let written_at_ms = description
         .holder(Label::Current.as_str())
         .map(|version| version.created_at_ms);
-    let retirement = known.owes.map(|owed| Retirement {
+    let retirement = owed(&notes, credential, &labels).map(|owed| Retirement {
         version: owed.subject,
         due_at_ms: owed.due_at_ms,
         at_target: owed.at_target,

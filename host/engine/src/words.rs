@@ -102,8 +102,13 @@ pub(crate) fn applied(applied: Applied) -> &'static str {
 }
 
 /// What to do.
-pub(crate) fn next(failure: &Failure) -> String {
+pub(crate) fn next(failure: &Failure, problem: Option<&Problem>) -> String {
     match failure.next {
+        // A certificate does not become right by itself.
+        NextAction::Retry if problem.is_some_and(|problem| problem.kind == "tls") => {
+            "Put the server's certificate or the grant's `ca` and `server_name` right, then run the same command again."
+                .to_owned()
+        }
         NextAction::Retry => {
             "Run the same command again: it continues where this one ended.".to_owned()
         }
