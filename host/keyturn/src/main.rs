@@ -1,5 +1,7 @@
 //! The keyturn binary: a thin entry point over the engine.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod cli;
 mod commands;
 mod config;

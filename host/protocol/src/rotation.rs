@@ -64,8 +64,8 @@ impl Rotation {
         Ok(())
     }
 
-    /// The one table of transitions; `None` for an illegal one. Longer than a function should be,
-    /// because a table in two places is none.
+    /// The one table of transitions; `None` for an illegal one.
+    // Long because a table in two places is none.
     fn learn(&mut self, awaited: &Command, event: Event) -> Option<Next> {
         let limits = &self.request.limits;
         let memory = &mut self.memory;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::ResourceTable;
-use wasmtime::{Store, Trap};
+use wasmtime::{Engine, Store, Trap};
 
 use crate::bindings::{Plugin as Instance, PluginPre};
 use crate::endpoint::{EndpointPolicy, Network, Target};
@@ -132,12 +132,7 @@ impl Live {
             io_deadline,
         };
         let active = shared.ticker.enter();
-        let mut store = Store::new(&shared.engine, state);
-        store.data_mut().table.set_max_capacity(HANDLES_MAX);
-        store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(MESSAGE_BYTES_MAX);
-        store.set_max_component_handles(HANDLES_MAX);
-        store.epoch_deadline_async_yield_and_update(1);
+        let mut store = limited(&shared.engine, state);
         let cut = Cut {
             function,
             plugin: &plugin,
@@ -306,4 +301,15 @@ pub(crate) fn origin(plugin: &str) -> LogRecord {
         message: String::new(),
         fields: Vec::new(),
     }
+}
+
+/// A store whose limits are in force before anything is made in it.
+fn limited(engine: &Engine, state: HostState) -> Store<HostState> {
+    let mut store = Store::new(engine, state);
+    store.data_mut().table.set_max_capacity(HANDLES_MAX);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(MESSAGE_BYTES_MAX);
+    store.set_max_component_handles(HANDLES_MAX);
+    store.epoch_deadline_async_yield_and_update(1);
+    store
 }

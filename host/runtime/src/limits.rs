@@ -67,6 +67,7 @@ impl Limits {
     }
 
     /// Default, then what the manifest asks for (up to the ceilings), then what the grant sets.
+    // Long because each limit stands here with its ceiling, once.
     pub(crate) fn agreed(
         plugin: &str,
         asked: &LimitsOverride,

@@ -44,62 +44,70 @@ pub(crate) async fn run(global: &Global, session: &Session, command: Secret) -> 
                 json!({"secret": name, "version": id}),
             )?;
         }
-        Secret::Put { name, value } => {
-            let id = VersionId::new(RandomIds.fresh())?;
-            let put = session
-                .store
-                .put(
-                    &secret_name(&name)?,
-                    &id,
-                    &read_value(&value)?,
-                    &["AWSCURRENT"],
-                )
-                .await?;
-            let abandoned = put.abandoned.as_ref().map_or(String::new(), |version| {
-                format!("; the rotation to {version} was under way and has lost AWSPENDING")
-            });
-            said(
-                global,
-                &format!("{id} is now AWSCURRENT of {name}{abandoned}"),
-                json!({"secret": name, "version": id, "abandoned": put.abandoned}),
-            )?;
-        }
+        Secret::Put { name, value } => put(global, session, &name, &value).await?,
         Secret::Get {
             name,
             stage,
             reveal,
-        } => {
-            let version = session
-                .store
-                .get(&secret_name(&name)?, &Which::Label(stage))
-                .await?;
-            let mut shown = json!({
-                "secret": name,
-                "version": version.id,
-                "labels": version.labels,
-                "created_at": output::time(version.created_at_ms),
-            });
-            if global.json {
-                if reveal {
-                    shown["value"] = json!(version.value.expose_secret());
-                }
-                output::to_stdout(&shown.to_string())?;
-            } else if reveal {
-                output::to_stdout(version.value.expose_secret())?;
-            } else {
-                let labels = version.labels.join(" ");
-                output::to_stdout(&format!(
-                    "{}  {labels}  (--reveal prints the value)",
-                    version.id
-                ))?;
-            }
-        }
+        } => get(global, session, &name, stage, reveal).await?,
         Secret::List => list(global, &session.store.list().await?)?,
         Secret::Describe { name } => {
             describe(global, &session.store.describe(&secret_name(&name)?).await?)?
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn put(global: &Global, session: &Session, name: &str, value: &ValueSource) -> Result<()> {
+    let id = VersionId::new(RandomIds.fresh())?;
+    let value = read_value(value)?;
+    let put = session
+        .store
+        .put(&secret_name(name)?, &id, &value, &["AWSCURRENT"])
+        .await?;
+    let abandoned = put.abandoned.as_ref().map_or(String::new(), |version| {
+        format!("; the rotation to {version} was under way and has lost AWSPENDING")
+    });
+    said(
+        global,
+        &format!("{id} is now AWSCURRENT of {name}{abandoned}"),
+        json!({"secret": name, "version": id, "abandoned": put.abandoned}),
+    )?;
+    Ok(())
+}
+
+async fn get(
+    global: &Global,
+    session: &Session,
+    name: &str,
+    stage: String,
+    reveal: bool,
+) -> Result<()> {
+    let version = session
+        .store
+        .get(&secret_name(name)?, &Which::Label(stage))
+        .await?;
+    let mut shown = json!({
+        "secret": name,
+        "version": version.id,
+        "labels": version.labels,
+        "created_at": output::time(version.created_at_ms),
+    });
+    if global.json {
+        if reveal {
+            shown["value"] = json!(version.value.expose_secret());
+        }
+        output::to_stdout(&shown.to_string())?;
+    } else if reveal {
+        output::to_stdout(version.value.expose_secret())?;
+    } else {
+        let labels = version.labels.join(" ");
+        output::to_stdout(&format!(
+            "{}  {labels}  (--reveal prints the value)",
+            version.id
+        ))?;
+    }
+    Ok(())
 }
 
 /// A value from a file or standard input, without the newline that editors and `echo` add.

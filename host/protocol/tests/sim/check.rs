@@ -92,6 +92,7 @@ pub fn world(world: &World) -> Result<(), String> {
 }
 
 /// What must hold of one effect of one run.
+// Long because it is the list of the invariants, each a line or two.
 pub fn effect(
     before: &World,
     after: &World,

@@ -98,6 +98,7 @@ fn run(ctx: &Context, candidate: &str) -> Result<Run, Error> {
 }
 
 impl Run {
+    // Long because it is the table of what a script can say.
     fn step(&mut self, word: &str, rest: &str) -> Result<String, Error> {
         let number = || rest.parse::<u32>().unwrap_or_default();
         let text = rest
