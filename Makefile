@@ -38,6 +38,7 @@ test: plugins postgresql nextest
 
 lint:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --check --manifest-path host/runtime/tests/guest/Cargo.toml
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 # The advisory database is fetched over the network; without it, the other checks still decide.

@@ -62,8 +62,18 @@ fn no_value_is_written_anywhere_but_sealed() {
     assert!(written.iter().any(|ended| ended.code == Some(0)));
     assert!(written.iter().any(|ended| ended.code != Some(0)));
 
+    let scan = scan(&festival, &secrets, &written);
+    assert_eq!(scan.findings, []);
+    assert!(scan.bytes > 100_000 && scan.files > 10, "{scan:?}");
+    assert!(festival.cluster.log().unwrap().contains("SCRAM-SHA-256$"));
+
+    the_scanner_finds_what_is_revealed(&festival);
+}
+
+/// Every secret against everything that the processes printed, and the files of both sides.
+fn scan(festival: &Festival, secrets: &[String], written: &[Ended]) -> Scan {
     let mut scan = Scan::default();
-    for secret in &secrets {
+    for secret in secrets {
         let canary = Canary::new(secret).unwrap();
         for (number, ended) in written.iter().enumerate() {
             canary.scan_bytes(
@@ -84,11 +94,7 @@ fn no_value_is_written_anywhere_but_sealed() {
             .scan_path(festival.cluster.folder(), &mut scan)
             .unwrap();
     }
-    assert_eq!(scan.findings, []);
-    assert!(scan.bytes > 100_000 && scan.files > 10, "{scan:?}");
-    assert!(festival.cluster.log().unwrap().contains("SCRAM-SHA-256$"));
-
-    the_scanner_finds_what_is_revealed(&festival);
+    scan
 }
 
 /// Without this the scan above could be one that finds nothing at all.

@@ -163,15 +163,21 @@ fn the_shapes_of_json() {
             (second.as_str(), json!(["AWSCURRENT"]))
         ]
     );
+    workspace
+        .run(&["secret", "describe", "app/x"])
+        .succeeded()
+        .says(&[&first, &second, "AWSCURRENT", "AWSPREVIOUS"]);
+}
+
+#[test]
+fn the_list_names_each_secret() {
+    let workspace = Workspace::new();
+    workspace.create("app/x", VALUE);
     let listed = workspace
         .run(&["secret", "list", "--json"])
         .succeeded()
         .json();
     assert_eq!(listed[0]["name"], "app/x");
-    workspace
-        .run(&["secret", "describe", "app/x"])
-        .succeeded()
-        .says(&[&first, &second, "AWSCURRENT", "AWSPREVIOUS"]);
 }
 
 #[test]
