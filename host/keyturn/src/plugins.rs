@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use keyturn_runtime::{BundledPlugin, LogSink, Plugin, PluginSource, Runtime, RuntimeOptions};
 
 use crate::config::PluginTable;
@@ -75,7 +75,7 @@ impl<'a> Plugins<'a> {
                 );
             }
         };
-        let plugin = self.runtime.load(source).await?;
+        let plugin = self.load_from(source).await?;
         if plugin.manifest().name != name {
             bail!(
                 "the file {name}.wasm holds the plugin {}; name the file after it",
@@ -87,7 +87,13 @@ impl<'a> Plugins<'a> {
 
     /// Loads a plugin from a file that is named on the command line.
     pub(crate) async fn load_file(&self, path: &Path) -> Result<Plugin> {
-        Ok(self.runtime.load(self.file(path.to_owned(), "")).await?)
+        self.load_from(self.file(path.to_owned(), "")).await
+    }
+
+    async fn load_from(&self, source: PluginSource) -> Result<Plugin> {
+        // The message names its cause already.
+        let loaded = self.runtime.load(source).await;
+        loaded.map_err(|error| anyhow!("{error}"))
     }
 
     fn file(&self, path: PathBuf, name: &str) -> PluginSource {

@@ -47,7 +47,12 @@ impl Guest for Scripted {
 
     fn set(ctx: Context, candidate: Version) -> Result<Outcome, Error> {
         let run = run(&ctx, &candidate.value)?;
-        Ok(Outcome { status: Status::Done, members: vec![], findings: run.findings, opened_with: None })
+        Ok(Outcome {
+            status: Status::Done,
+            members: vec![],
+            findings: run.findings,
+            opened_with: None,
+        })
     }
 
     fn test(ctx: Context, candidate: Version) -> Result<Outcome, Error> {
@@ -56,12 +61,19 @@ impl Guest for Scripted {
 
     fn finish(ctx: Context, candidate: Version) -> Result<RetirementPlan, Error> {
         run(&ctx, &candidate.value)?;
-        Ok(RetirementPlan { how: Retirement::AT_TARGET, after_seconds: 60, operator_steps: None })
+        Ok(RetirementPlan {
+            how: Retirement::AT_TARGET,
+            after_seconds: 60,
+            operator_steps: None,
+        })
     }
 
     fn probe(ctx: Context, subject: Version) -> Result<Verdict, Error> {
         run(&ctx, &subject.value)?;
-        Ok(Verdict { liveness: Liveness::Live, members: vec![] })
+        Ok(Verdict {
+            liveness: Liveness::Live,
+            members: vec![],
+        })
     }
 
     fn retire(ctx: Context, request: RetireRequest) -> Result<Outcome, Error> {
@@ -70,7 +82,11 @@ impl Guest for Scripted {
 
     fn usage(ctx: Context, _: Version) -> Result<UsageReport, Error> {
         run(&ctx, "")?;
-        Ok(UsageReport { observable: false, consumers: vec![], note: None })
+        Ok(UsageReport {
+            observable: false,
+            consumers: vec![],
+            note: None,
+        })
     }
 
     fn check(ctx: Context) -> Result<Vec<Finding>, Error> {
@@ -88,11 +104,23 @@ fn run(ctx: &Context, candidate: &str) -> Result<Run, Error> {
         findings: vec![],
         made: None,
     };
-    let script = ctx.settings.split_once(r#""script":""#).and_then(|(_, rest)| rest.rsplit_once('"'));
-    for step in script.map_or("", |(script, _)| script).split(';').filter(|step| !step.is_empty()) {
+    let script = ctx
+        .settings
+        .split_once(r#""script":""#)
+        .and_then(|(_, rest)| rest.rsplit_once('"'));
+    for step in script
+        .map_or("", |(script, _)| script)
+        .split(';')
+        .filter(|step| !step.is_empty())
+    {
         let (word, rest) = step.split_once(' ').unwrap_or((step, ""));
         let summary = run.step(word, rest)?;
-        run.findings.push(Finding { id: word.into(), level: Level::Ok, summary, fix: None });
+        run.findings.push(Finding {
+            id: word.into(),
+            level: Level::Ok,
+            summary,
+            fix: None,
+        });
     }
     Ok(run)
 }
@@ -131,7 +159,12 @@ impl Run {
             "recurse" => recurse(0).to_string(),
             "huge" => "x".repeat(number() as usize),
             "many" => {
-                let empty = Finding { id: String::new(), level: Level::Ok, summary: String::new(), fix: None };
+                let empty = Finding {
+                    id: String::new(),
+                    level: Level::Ok,
+                    summary: String::new(),
+                    fix: None,
+                };
                 self.findings.resize(number() as usize, empty);
                 String::new()
             }
@@ -152,7 +185,11 @@ impl Run {
             }
             "bytes" => random::bytes(number()).len().to_string(),
             "password" => {
-                let target = password::Constraints { length_min: 1, length_max: 100, exclude: "".into() };
+                let target = password::Constraints {
+                    length_min: 1,
+                    length_max: 100,
+                    exclude: "".into(),
+                };
                 self.generated = password::generate(&target).unwrap_or_default();
                 self.generated.len().to_string()
             }
@@ -161,7 +198,11 @@ impl Run {
                 String::new()
             }
             "members" => match endpoint::members(rest) {
-                Ok(members) => members.iter().map(|m| format!("{}={}", m.index, m.label)).collect::<Vec<_>>().join(","),
+                Ok(members) => members
+                    .iter()
+                    .map(|m| format!("{}={}", m.index, m.label))
+                    .collect::<Vec<_>>()
+                    .join(","),
                 Err(error) => net(error),
             },
             "connect" => {
@@ -178,9 +219,25 @@ impl Run {
                 let mut words = rest.split(' ');
                 let mut next = || words.next().unwrap_or_default().to_owned();
                 let (name, method, path) = (next(), next(), next());
-                let headers = words.next().map(|name| (name.to_owned(), "x".to_owned())).into_iter().collect();
-                match http::send(&name, &http::Request { method, path, headers, body: None }) {
-                    Ok(answer) => format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body)),
+                let headers = words
+                    .next()
+                    .map(|name| (name.to_owned(), "x".to_owned()))
+                    .into_iter()
+                    .collect();
+                match http::send(
+                    &name,
+                    &http::Request {
+                        method,
+                        path,
+                        headers,
+                        body: None,
+                    },
+                ) {
+                    Ok(answer) => format!(
+                        "{} {}",
+                        answer.status,
+                        String::from_utf8_lossy(&answer.body)
+                    ),
                     Err(error) => net(error),
                 }
             }
@@ -189,15 +246,29 @@ impl Run {
     }
 
     fn on_connection(&mut self, word: &str, text: &str, number: u32) -> String {
-        let Some(connection) = &self.connection else { return "no connection".into() };
+        let Some(connection) = &self.connection else {
+            return "no connection".into();
+        };
         match word {
-            "write" => connection.write(text.as_bytes()).map_or_else(net, |()| "ok".into()),
-            "read" => connection.read(number).map_or_else(net, |bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            "write" => connection
+                .write(text.as_bytes())
+                .map_or_else(net, |()| "ok".into()),
+            "read" => connection
+                .read(number)
+                .map_or_else(net, |bytes| String::from_utf8_lossy(&bytes).into_owned()),
             "tls" => connection.start_tls().map_or_else(net, |()| "ok".into()),
             "security" => format!("{:?}", connection.security()),
             "binding" => {
-                let length = |kind| connection.channel_binding(kind).map_or(0, |binding| binding.len());
-                format!("{} {}", length(endpoint::Binding::TlsServerEndPoint), length(endpoint::Binding::TlsExporter))
+                let length = |kind| {
+                    connection
+                        .channel_binding(kind)
+                        .map_or(0, |binding| binding.len())
+                };
+                format!(
+                    "{} {}",
+                    length(endpoint::Binding::TlsServerEndPoint),
+                    length(endpoint::Binding::TlsExporter)
+                )
             }
             "close" => connection.shutdown().map_or_else(net, |()| "ok".into()),
             _ => format!("no step {word}"),
@@ -216,7 +287,10 @@ fn error(message: String) -> Error {
         retryable: false,
         retry_after_ms: None,
         code: Some("28P01".into()),
-        details: vec![("companion".into(), "admin".into()), ("said".into(), message.clone())],
+        details: vec![
+            ("companion".into(), "admin".into()),
+            ("said".into(), message.clone()),
+        ],
         message,
     }
 }
