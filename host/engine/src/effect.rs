@@ -26,6 +26,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) goal: &'a Goal,
     /// What plugins found while they did something else.
     pub(crate) findings: Vec<What>,
+    /// What another credential of the secret has to finish first.
+    pub(crate) elsewhere: Option<(VersionId, String)>,
 }
 
 impl Effects<'_> {
@@ -59,11 +61,13 @@ impl Effects<'_> {
         }
     }
 
-    async fn observe(&self) -> Result<Snapshot, Box<Failed>> {
+    async fn observe(&mut self) -> Result<Snapshot, Box<Failed>> {
         let CallSource {
             store, credential, ..
         } = self.source;
-        let mut snapshot = observe(store, credential, self.options.clock.now_ms()).await?;
+        let observed = observe(store, credential, self.options.clock.now_ms()).await?;
+        self.elsewhere = observed.elsewhere;
+        let mut snapshot = observed.snapshot;
         if matches!(
             self.goal,
             Goal::Step {
@@ -154,6 +158,12 @@ impl Effects<'_> {
             next_rotation: credential.next_rotation_ms(now_ms).map(|ms| ms / 1000),
             restore,
         };
+        if !credential.name.is_empty() {
+            Notes::update(self.source.store, &credential.secret, |notes| {
+                notes.version_mut(&credential.name, token.as_str()).made = true;
+            })
+            .await?;
+        }
         let value = match credential.plugin.create(&call, &request).await? {
             Created::Value(value) => value,
             Created::NeedsInput(_) => return Ok(Event::InputNeeded),
@@ -306,6 +316,11 @@ impl Effects<'_> {
             subject: self.source.value(subject).await?,
             end_sessions_older_than: None,
         };
+        // Put back by hand, it is what AWSCURRENT holds, and that is never revoked.
+        let current = self.source.gather(Some(subject), 1).await?.current;
+        if current.value.expose_secret() == request.subject.value.expose_secret() {
+            return Ok(Event::Completed { changed: false });
+        }
         let plugin = &self.source.credential.plugin;
         let outcome = self
             .source

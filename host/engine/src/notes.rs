@@ -32,6 +32,9 @@ pub struct CredentialNotes {
 /// All times are Unix milliseconds.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionNotes {
+    /// This credential's rotation made the version. Written before the version is stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub made: bool,
     /// When the value that this version holds came into use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_at_ms: Option<u64>,
@@ -127,6 +130,46 @@ impl Notes {
         notes.versions.entry(version.to_owned()).or_default()
     }
 
+    /// The credential whose rotation made a version, where a secret holds several: labels belong to the
+    /// secret, so this note is what keeps one credential's run from taking up another's candidate.
+    pub fn maker(&self, version: &str) -> Option<&str> {
+        let mut credentials = self.credentials.iter();
+        let made = credentials.find(|(_, notes)| {
+            let known = notes.versions.get(version);
+            known.is_some_and(|known| known.made)
+        });
+        made.map(|(name, _)| name.as_str())
+    }
+
+    /// The credential that owes the end of a version's value.
+    pub fn debtor(&self, subject: &str) -> Option<&str> {
+        let mut credentials = self.credentials.iter();
+        let owing = credentials.find(|(_, notes)| {
+            let mut obligations = notes
+                .versions
+                .values()
+                .filter_map(|notes| notes.owes.as_ref());
+            obligations.any(|owed| owed.subject == subject)
+        });
+        owing.map(|(name, _)| name.as_str())
+    }
+
+    /// Prepares a value that is written by hand over `from`: what is owed to older values stays owed,
+    /// and, as on AWS, it counts as a rotation. An announced key may not be in it any more.
+    pub fn prepare_put(&mut self, from: &str, to: &str, now_ms: u64) {
+        for notes in self.credentials.values_mut() {
+            if let Some(known) = notes.versions.get(from) {
+                let carried = VersionNotes {
+                    made: false,
+                    rotated_at_ms: Some(now_ms),
+                    announced_at_ms: None,
+                    owes: known.owes.clone(),
+                };
+                notes.versions.insert(to.to_owned(), carried);
+            }
+        }
+    }
+
     /// Prepares a move of AWSCURRENT from one version to another: the other credentials of the secret
     /// are the same in both, so what is known of them goes along, and versions before `from` are
     /// forgotten.
@@ -135,6 +178,10 @@ impl Notes {
             if name != credential
                 && let Some(known) = notes.versions.get(from).cloned()
             {
+                let known = VersionNotes {
+                    made: false,
+                    ..known
+                };
                 notes.versions.insert(to.to_owned(), known);
             }
             notes

@@ -8,7 +8,7 @@ use std::{
 
 use keyturn_protocol::{
     Applied, Command, Event, Failure, Goal, Limits, NextAction, Outcome, Reason, Request, Rotation,
-    WaitReason,
+    VersionId, WaitReason,
 };
 use keyturn_runtime::TargetEffect;
 
@@ -32,6 +32,10 @@ pub(crate) struct Run<'a> {
     goal: Goal,
     recorder: Recorder<'a>,
     problem: Option<Problem>,
+    /// What another credential of the secret has to finish first.
+    elsewhere: Option<(VersionId, String)>,
+    /// Whether this run has changed the target, as far as the engine can tell.
+    touched: Applied,
     /// When a replacing `set` began: from then until promotion AWSCURRENT may not log in.
     gap_began: Option<Instant>,
 }
@@ -45,6 +49,8 @@ impl<'a> Run<'a> {
             goal,
             recorder,
             problem: None,
+            elsewhere: None,
+            touched: Applied::No,
             gap_began: None,
         }
     }
@@ -66,6 +72,9 @@ impl<'a> Run<'a> {
                 Command::Wait { why, milliseconds } => self.wait(why, milliseconds).await,
                 command => self.perform(&command).await,
             };
+            if let Some((version, maker)) = self.elsewhere.take() {
+                return Err(self.unfinished_elsewhere(version, &maker).await);
+            }
             match answer {
                 Ok(event) => {
                     if let Err(illegal) = rotation.handle(event) {
@@ -105,8 +114,10 @@ impl<'a> Run<'a> {
             options: self.options,
             goal: &self.goal,
             findings: Vec::new(),
+            elsewhere: None,
         };
         let answer = effects.perform(command).await;
+        self.elsewhere = effects.elsewhere;
         let findings = effects.findings;
         let (event, problem) = match answer {
             Ok(event) => (event, None),
@@ -114,6 +125,10 @@ impl<'a> Run<'a> {
         };
         self.recorder
             .conclude(command, &event, problem.as_ref(), findings, began.elapsed())?;
+        let reached_target = matches!(command, Command::Set { .. } | Command::Retire { .. });
+        if reached_target && event != (Event::Completed { changed: false }) {
+            self.touched = Applied::Unknown;
+        }
         if problem.is_some() {
             self.problem = problem;
         }
@@ -170,22 +185,42 @@ impl<'a> Run<'a> {
         })
     }
 
+    async fn unfinished_elsewhere(&mut self, version: VersionId, maker: &str) -> Box<RunFailure> {
+        let secret = &self.credential.secret;
+        self.problem = Some(self.own_problem(
+            "conflict",
+            format!(
+                "run `keyturn rotate {secret}#{maker}` or `keyturn retire {secret}#{maker}` first"
+            ),
+        ));
+        let reason = Reason::Unfinished(version);
+        self.failed(self.ended(reason, NextAction::Repair)).await
+    }
+
     /// The run ends because of the engine's own surroundings, not by the core's word; whatever was
     /// under way is resolved by the next run.
     async fn stopped(&mut self, kind: &str, message: String) -> Box<RunFailure> {
-        self.problem = Some(Problem {
+        self.problem = Some(self.own_problem(kind, message));
+        self.failed(self.ended(Reason::Store, NextAction::Retry))
+            .await
+    }
+
+    fn own_problem(&self, kind: &str, message: String) -> Problem {
+        Problem {
             kind: kind.to_owned(),
-            applied: "unknown".to_owned(),
+            applied: format!("{:?}", self.touched).to_lowercase(),
             code: None,
             message,
             details: Vec::new(),
-        });
-        let failure = Failure {
-            reason: Reason::Store,
-            applied: Applied::Unknown,
-            next: NextAction::Retry,
+        }
+    }
+
+    fn ended(&self, reason: Reason, next: NextAction) -> Failure {
+        Failure {
+            reason,
+            applied: self.touched,
+            next,
             kept: Vec::new(),
-        };
-        self.failed(failure).await
+        }
     }
 }

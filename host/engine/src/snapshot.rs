@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use keyturn_protocol::{Announced, Content, How, Label, Labels, Obligation, Snapshot, VersionId};
+use keyturn_protocol::{
+    Announced, Content, Effect, How, Label, Labels, Obligation, Snapshot, VersionId,
+};
 use keyturn_store::{SecretDescription, SecretStore, StoreError};
 
 use crate::{
@@ -11,15 +13,23 @@ use crate::{
     notes::{self, Notes},
 };
 
+/// What a look at a secret showed.
+pub(crate) struct Observed {
+    pub(crate) snapshot: Snapshot,
+    /// A version that another credential's rotation has to finish first, and that credential.
+    pub(crate) elsewhere: Option<(VersionId, String)>,
+}
+
 /// Reads a secret's state as the core needs it.
 pub(crate) async fn observe(
     store: &dyn SecretStore,
     credential: &Credential,
     now_ms: u64,
-) -> Result<Snapshot, StoreError> {
+) -> Result<Observed, StoreError> {
     let description = store.describe(&credential.secret).await?;
     let notes = Notes::read(store, &credential.secret).await?;
-    let labels = labels_of(&description);
+    let mut labels = labels_of(&description);
+    let elsewhere = elsewhere(&notes, credential, &mut labels);
     let current = labels.holder(Label::Current).map_or("", VersionId::as_str);
     let known = notes.of_version(&credential.name, current);
     let owed = owed(&notes, credential, &labels).map(|owed| Obligation {
@@ -35,16 +45,48 @@ pub(crate) async fn observe(
     let announced = known.announced_at_ms.map(|at_ms| Announced {
         version: VersionId::new(current),
         lead_left_ms: at_ms
-            .saturating_add(credential.lead_seconds * 1000)
+            .saturating_add(credential.lead_seconds.saturating_mul(1000))
             .saturating_sub(now_ms),
     });
-    Ok(Snapshot {
+    let snapshot = Snapshot {
         labels,
         versions: contents_of(&description),
         rotation_enabled: description.rotation_enabled,
         owed,
         announced,
+    };
+    Ok(Observed {
+        snapshot,
+        elsewhere,
     })
+}
+
+/// Labels belong to the secret, a run to one of its credentials. A candidate that another credential's
+/// rotation made is that one's to finish, so its version and maker are answered; an old value that
+/// another one has to bring to its end is hidden where it is in nobody's way.
+pub(crate) fn elsewhere(
+    notes: &Notes,
+    credential: &Credential,
+    labels: &mut Labels,
+) -> Option<(VersionId, String)> {
+    let is_other = |name: &&str| *name != credential.name;
+    let current = labels.holder(Label::Current).cloned();
+    for label in [Label::InDoubt, Label::Pending, Label::Staged] {
+        let holder = labels
+            .holder(label)
+            .filter(|holder| Some(*holder) != current.as_ref());
+        let Some(holder) = holder else { continue };
+        if let Some(maker) = notes.maker(holder.as_str()).filter(is_other) {
+            return Some((holder.clone(), maker.to_owned()));
+        }
+    }
+    let retiring = labels.holder(Label::Retiring).cloned()?;
+    let debtor = notes.debtor(retiring.as_str()).filter(is_other)?;
+    if credential.facts().effect != Effect::None {
+        return Some((retiring, debtor.to_owned()));
+    }
+    labels.put(Label::Retiring, None);
+    None
 }
 
 /// What is owed to a superseded value: by the version that is current, or, where a value written by

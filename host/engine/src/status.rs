@@ -168,19 +168,38 @@ async fn ask(
     let subject = call.current.clone();
     let id = keyturn_protocol::VersionId::new(subject.id.as_str());
     let plugin = &credential.plugin;
+    let verified = |liveness: &keyturn_runtime::Liveness, members, findings| Verification {
+        secret: credential.secret.to_string(),
+        credential: credential.name.clone(),
+        version: subject.id.clone(),
+        liveness: crate::problem::kebab(liveness),
+        members,
+        findings,
+    };
+    // As the application would: every member, with the negative control. A probe asks only where
+    // values are set, so it alone would not notice that the application's own way is closed.
+    let tested = source
+        .call(&id, async |call| plugin.test(call, &subject).await)
+        .await;
+    let failed = match tested {
+        Ok(outcome) => {
+            return Ok(verified(
+                &keyturn_runtime::Liveness::Live,
+                outcome.members,
+                outcome.findings,
+            ));
+        }
+        Err(failed) => failed,
+    };
     let verdict = source
         .call(&id, async |call| plugin.probe(call, &subject).await)
         .await?;
-    let findings = match liveness(verdict.liveness) {
-        Liveness::Live => Vec::new(),
-        Liveness::Dead | Liveness::Mixed | Liveness::Unknown => plugin.check(&call).await?,
-    };
-    Ok(Verification {
-        secret: credential.secret.to_string(),
-        credential: credential.name.clone(),
-        version: subject.id,
-        liveness: crate::problem::kebab(&verdict.liveness),
-        members: verdict.members,
-        findings,
-    })
+    match liveness(verdict.liveness) {
+        Liveness::Live => Err(failed),
+        Liveness::Dead | Liveness::Mixed | Liveness::Unknown => Ok(verified(
+            &verdict.liveness,
+            verdict.members,
+            plugin.check(&call).await?,
+        )),
+    }
 }

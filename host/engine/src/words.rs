@@ -23,10 +23,15 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
         Reason::WithinGrace { seconds } => format!(
             "the value that the last rotation replaced is promised to work for another {seconds} s, and this would end it"
         ),
-        Reason::IdentityDiffers(id) => {
-            format!("host, port, database or user of version {id} differ from AWSCURRENT's; no login was tried")
-        }
-        Reason::Unfinished(id) => format!("the rotation to version {id} has to be finished first"),
+        Reason::IdentityDiffers(id) => format!(
+            "version {id} names another place than AWSCURRENT, so no login was tried: {cause}"
+        ),
+        Reason::Unfinished(id) => match problem.filter(|problem| problem.kind == "conflict") {
+            Some(_) => format!(
+                "another credential of this secret is not finished with version {id}: {cause}"
+            ),
+            None => format!("the rotation to version {id} has to be finished first"),
+        },
         Reason::DoubtWithoutTarget(id) => {
             format!("{} is on {id}, but this strategy has no target to ask", Label::InDoubt)
         }

@@ -1,7 +1,7 @@
 //! Exit codes and the last words on standard error. Scripts branch on the code, people read the
 //! message; a message says what failed, whether the target changed and what to do next.
 
-use std::{io, process::ExitCode};
+use std::process::ExitCode;
 
 use serde_json::json;
 
@@ -14,13 +14,16 @@ Exit codes:
   3  the configuration, a grant or a plugin is refused; nothing was changed
   4  the store refused, or the secret is not there; nothing was changed
   5  failed, and the target did not change: AWSCURRENT is what it was
-  6  failed, and the target changed or may have changed: run the command again, it resolves this
+  6  failed, and the target changed or may have changed: do what the message says and run the command
+     again, it continues from there
   7  refused for now: a grace or another rotation is still running; nothing was changed
-  8  the credential that AWSCURRENT names does not log in";
+  8  the credential that AWSCURRENT names does not log in
+Of several credentials, the gravest code counts.";
 
 /// What a failure means to a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
+    Done = 0,
     Fault = 1,
     Configuration = 3,
     Store = 4,
@@ -28,6 +31,30 @@ pub(crate) enum Code {
     InDoubt = 6,
     Refused = 7,
     NotLive = 8,
+}
+
+impl Code {
+    /// Of two credentials' codes, the one that a script must hear of.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        if other.severity() > self.severity() {
+            other
+        } else {
+            self
+        }
+    }
+
+    fn severity(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Refused => 1,
+            Self::Configuration => 2,
+            Self::Store => 3,
+            Self::Failed => 4,
+            Self::NotLive => 5,
+            Self::InDoubt => 6,
+            Self::Fault => 7,
+        }
+    }
 }
 
 impl From<Code> for ExitCode {
@@ -78,8 +105,17 @@ fn code_of(error: &anyhow::Error) -> Code {
     if error.downcast_ref::<keyturn_store::StoreError>().is_some() {
         return Code::Store;
     }
-    if error.downcast_ref::<io::Error>().is_some() {
-        return Code::Configuration;
-    }
     Code::Fault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_graver_code_counts_in_either_order() {
+        assert_eq!(Code::InDoubt.worse(Code::Refused), Code::InDoubt);
+        assert_eq!(Code::Refused.worse(Code::InDoubt), Code::InDoubt);
+        assert_eq!(Code::Done.worse(Code::Refused), Code::Refused);
+    }
 }

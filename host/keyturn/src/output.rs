@@ -23,3 +23,12 @@ pub(crate) fn time(unix_ms: u64) -> String {
             |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         )
 }
+
+/// A pause as people say it.
+pub(crate) fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{} s", ms.div_ceil(1_000)),
+        _ => format!("{} min", ms.div_ceil(60_000)),
+    }
+}

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use keyturn_runtime::{BundledPlugin, LogSink, Plugin, PluginSource, Runtime, RuntimeOptions};
 
-use crate::config::PluginTable;
+use crate::{config::PluginTable, session::refuse};
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
@@ -41,7 +41,7 @@ impl<'a> Plugins<'a> {
         let mut names: BTreeMap<String, Option<PathBuf>> = BTreeMap::new();
         if let Some(dir) = &self.dir {
             let entries = std::fs::read_dir(dir)
-                .with_context(|| format!("--plugin-dir {} cannot be read", dir.display()))?;
+                .map_err(|error| refuse(format!("--plugin-dir {}: {error}", dir.display())))?;
             for entry in entries {
                 let path = entry?.path();
                 if path

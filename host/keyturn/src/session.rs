@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use keyturn_engine::{Credential, Engine, EngineOptions, EventSink, RandomIds};
 use keyturn_runtime::Plugin;
 use keyturn_store::{
@@ -100,8 +100,12 @@ impl Session {
         let mut sinks: Vec<Box<dyn EventSink>> = Vec::new();
         if record == Record::Everything {
             let path = &self.config.audit_path;
-            let audit = AuditLog::open(path)
-                .with_context(|| format!("the audit trail {} cannot be opened", path.display()))?;
+            let audit = AuditLog::open(path).map_err(|error| {
+                refuse(format!(
+                    "the audit trail {} cannot be opened: {error}; nothing was changed",
+                    path.display()
+                ))
+            })?;
             sinks.push(Box::new(audit));
             if !global.json {
                 sinks.push(Box::new(Progress::new()));
@@ -114,9 +118,13 @@ impl Session {
         if names.is_empty() {
             return Ok(self.config.credentials().iter().collect());
         }
-        let mut selected = Vec::new();
+        let mut selected: Vec<&CredentialConfig> = Vec::new();
         for name in names {
-            selected.extend(self.config.select(name).map_err(refuse)?);
+            for config in self.config.select(name).map_err(refuse)? {
+                if !selected.iter().any(|known| std::ptr::eq(*known, config)) {
+                    selected.push(config);
+                }
+            }
         }
         Ok(selected)
     }

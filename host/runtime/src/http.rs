@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::endpoint::{NetError, NetErrorKind, Network};
+use crate::endpoint::{NetError, NetErrorKind, Network, Security};
 
 /// All header lines of one message.
 const HEADER_BYTES_MAX: usize = 64 << 10;
@@ -56,6 +56,15 @@ pub(crate) async fn send(
     let (origin, encrypted) = network.origin(endpoint, 0)?;
     let request = build(request, &origin, encrypted, body_bytes_max)?;
     let connection = network.connect(endpoint, 0).await?;
+    if connection.security() == Security::UpgradeRequired {
+        return Err(NetError::new(
+            NetErrorKind::Denied,
+            format!(
+                "the endpoint \"{endpoint}\" starts in plaintext and demands TLS, which HTTP cannot begin; \
+                 declare protocol = \"https\" in plugin.toml"
+            ),
+        ));
+    }
     let taken = connection.taken_by_kernel();
     let before = taken.load(Ordering::Relaxed);
     let exchanged = timeout(

@@ -323,7 +323,7 @@ fn a_pending_value_that_points_elsewhere_is_refused_before_any_connection() {
     festival.workspace.run(&["rotate", SECRET]).failed(
         5,
         &[
-            "differ from AWSCURRENT's",
+            "names another place than AWSCURRENT",
             "no login was tried",
             &id,
             UNCHANGED,

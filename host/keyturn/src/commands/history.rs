@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use keyturn_engine::{Event, What};
 
 use crate::{
@@ -15,11 +15,11 @@ use crate::{
 
 pub(crate) fn run(global: &Global, arguments: &History) -> Result<ExitCode> {
     let config = Config::read(&global.config).map_err(refuse)?;
-    let events = read_audit(&config.audit_path).with_context(|| {
-        format!(
-            "the audit trail {} cannot be read",
+    let events = read_audit(&config.audit_path).map_err(|error| {
+        refuse(format!(
+            "the audit trail {} cannot be read: {error}",
             config.audit_path.display()
-        )
+        ))
     })?;
     let events: Vec<_> = events
         .iter()
@@ -67,7 +67,7 @@ fn sentence(event: &Event) -> String {
                 .map_or(String::new(), |problem| format!(": {}", problem.message));
             format!("{effect} {version}: {result} in {duration_ms:.1} ms{problem}")
         }
-        What::Waiting { why, ms } => format!("waiting {ms} ms: {why}"),
+        What::Waiting { why, ms } => format!("waiting {}: {why}", output::duration(*ms)),
         What::PluginLog {
             severity, message, ..
         } => format!("plugin {severity}: {message}"),

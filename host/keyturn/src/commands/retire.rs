@@ -8,6 +8,7 @@ use keyturn_engine::Goal;
 use super::run_report;
 use crate::{
     cli::{Global, Retire},
+    exit::Code,
     session::{Record, Session},
 };
 
@@ -18,14 +19,12 @@ pub(crate) async fn run(
 ) -> Result<ExitCode> {
     let names = std::slice::from_ref(&arguments.name);
     let (engine, credentials) = session.engine(global, names, Record::Everything).await?;
-    let mut worst = ExitCode::SUCCESS;
+    let mut worst = Code::Done;
     for credential in &credentials {
         let ended = engine
             .run(credential, Goal::Retire { now: arguments.now })
             .await;
-        if let Some(code) = run_report::show(global, ended)? {
-            worst = code;
-        }
+        worst = worst.worse(run_report::show(global, ended)?);
     }
-    Ok(worst)
+    Ok(worst.into())
 }

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use keyturn_engine::{Credential, Engine, Goal};
+use keyturn_engine::Goal;
 
 use super::run_report;
 use crate::{
     cli::{Global, Rotate},
+    exit::Code,
     session::{Record, Session},
 };
 
@@ -19,25 +20,21 @@ pub(crate) async fn run(
     let (engine, credentials) = session
         .engine(global, &arguments.names, Record::Everything)
         .await?;
-    let mut worst = ExitCode::SUCCESS;
+    let mut worst = Code::Done;
+    let mut unsaid = Ok(());
     for credential in &credentials {
-        if let Some(code) = rotate(global, &engine, credential, arguments.now).await? {
-            worst = code;
+        let goal = Goal::Rotate {
+            now: arguments.now,
+            lead_ms: credential.lead_seconds.saturating_mul(1000),
+            unstick: false,
+        };
+        let ended = engine.run(credential, goal).await;
+        // A reader that went away must not keep the other credentials from being rotated.
+        match run_report::show(global, ended) {
+            Ok(code) => worst = worst.worse(code),
+            Err(error) => unsaid = unsaid.and(Err(error)),
         }
     }
-    Ok(worst)
-}
-
-async fn rotate(
-    global: &Global,
-    engine: &Engine,
-    credential: &Credential,
-    now: bool,
-) -> Result<Option<ExitCode>> {
-    let goal = Goal::Rotate {
-        now,
-        lead_ms: credential.lead_seconds.saturating_mul(1000),
-        unstick: false,
-    };
-    run_report::show(global, engine.run(credential, goal).await)
+    unsaid?;
+    Ok(worst.into())
 }

@@ -1,7 +1,5 @@
 //! How a run's end is shown: an object a line with --json, one sentence otherwise, and the exit code.
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 use keyturn_engine::{NextAction, Outcome, Report, RunFailure};
 use serde_json::{Value, json};
@@ -12,11 +10,11 @@ use crate::{
     output,
 };
 
-/// Prints the end of a run; answers the exit code of a failed one.
+/// Prints the end of a run and answers its code.
 pub(crate) fn show(
     global: &Global,
     ended: Result<(Outcome, Report), Box<RunFailure>>,
-) -> Result<Option<ExitCode>> {
+) -> Result<Code> {
     match ended {
         Ok((outcome, report)) => {
             if global.json {
@@ -26,7 +24,7 @@ pub(crate) fn show(
             } else {
                 output::to_stdout(&sentence(&outcome, &report))?;
             }
-            Ok(None)
+            Ok(Code::Done)
         }
         Err(failure) => {
             let code = code_of(&failure);
@@ -49,10 +47,11 @@ pub(crate) fn show(
                     "failed"
                 };
                 output::to_stdout(&with_outcome(&failure.report, outcome, error)?.to_string())?;
-                return Ok(Some(code.into()));
+                return Ok(code);
             }
             let expected = anyhow::Error::new(Failure::new(code, failure.to_string()));
-            Ok(Some(exit::report(&expected, false)))
+            exit::report(&expected, false);
+            Ok(code)
         }
     }
 }

@@ -8,8 +8,10 @@ use std::{
 
 use anyhow::Result;
 use comfy_table::{Table, TableStyle};
-use keyturn_engine::{RandomIds, VersionIds};
-use keyturn_store::{NewSecret, SecretDescription, SecretStore, VersionId, Which};
+use keyturn_engine::{Notes, RandomIds, VersionIds};
+use keyturn_store::{
+    Clock, NewSecret, SecretDescription, SecretStore, SystemClock, VersionId, Which, labels,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -60,11 +62,18 @@ pub(crate) async fn run(global: &Global, session: &Session, command: Secret) -> 
 
 async fn put(global: &Global, session: &Session, name: &str, value: &ValueSource) -> Result<()> {
     let id = VersionId::new(RandomIds.fresh())?;
-    let value = read_value(value)?;
-    let put = session
-        .store
-        .put(&secret_name(name)?, &id, &value, &["AWSCURRENT"])
+    let (secret, value) = (secret_name(name)?, read_value(value)?);
+    let store = session.store.as_ref();
+    // Notes count only while their version is current, so they can be written first.
+    let described = store.describe(&secret).await?;
+    if let Some(current) = described.holder(labels::CURRENT) {
+        let now_ms = SystemClock.now_ms();
+        Notes::update(store, &secret, |notes| {
+            notes.prepare_put(current.id.as_str(), id.as_str(), now_ms);
+        })
         .await?;
+    }
+    let put = store.put(&secret, &id, &value, &[labels::CURRENT]).await?;
     let abandoned = put.abandoned.as_ref().map_or(String::new(), |version| {
         format!("; the rotation to {version} was under way and has lost AWSPENDING")
     });

@@ -8,6 +8,7 @@ use keyturn_engine::Status;
 
 use crate::{
     cli::{Global, Names},
+    exit::{self, Code, Failure},
     output,
     session::{Record, Session},
 };
@@ -17,15 +18,27 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -
         .engine(global, &arguments.names, Record::Nothing)
         .await?;
     let mut statuses = Vec::with_capacity(credentials.len());
+    let mut worst = Code::Done;
     for credential in &credentials {
-        statuses.push(engine.status(credential).await?);
+        match engine.status(credential).await {
+            Ok(status) => statuses.push(status),
+            // One that is not there must not hide the others.
+            Err(error) => {
+                let named = Failure::new(
+                    Code::Store,
+                    format!("{}: {error}", credential.display_name()),
+                );
+                exit::report(&named.into(), global.json);
+                worst = worst.worse(Code::Store);
+            }
+        }
     }
     if global.json {
         output::to_stdout(&serde_json::to_string(&statuses)?)?;
     } else {
         output::to_stdout(&table(&statuses).to_string())?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(worst.into())
 }
 
 fn table(statuses: &[Status]) -> Table {

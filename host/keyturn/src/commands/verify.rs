@@ -18,7 +18,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -
     let (engine, credentials) = session
         .engine(global, &arguments.names, Record::Nothing)
         .await?;
-    let mut worst = ExitCode::SUCCESS;
+    let mut worst = Code::Done;
     for credential in &credentials {
         match engine.verify(credential).await {
             Ok(verification) => {
@@ -28,17 +28,15 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -
                     show(&verification)?;
                 }
                 if !verification.is_live() {
-                    worst = Code::NotLive.into();
+                    worst = worst.worse(Code::NotLive);
                 }
             }
             Err(failure) => {
-                if let Some(code) = run_report::show(global, Err(failure))? {
-                    worst = code;
-                }
+                worst = worst.worse(run_report::show(global, Err(failure))?);
             }
         }
     }
-    Ok(worst)
+    Ok(worst.into())
 }
 
 fn show(verification: &Verification) -> Result<()> {
@@ -71,7 +69,11 @@ fn show(verification: &Verification) -> Result<()> {
             .map_or(String::new(), |fix| format!(" Fix: {fix}"));
         words.push_str(&format!("\n  {}{fix}", finding.summary));
     }
-    words.push_str("\n  `keyturn rotate` tries the version in doubt and the previous one, and promotes what logs in.");
+    words.push_str(
+        "\n  If a rotation was interrupted, `keyturn rotate` promotes the version that logs in. Otherwise put the \
+         working value: `keyturn secret get NAME --stage AWSPREVIOUS --reveal | keyturn secret put NAME --value-stdin` \
+         brings the previous one back.",
+    );
     exit::report(
         &anyhow::Error::new(Failure::new(Code::NotLive, words)),
         false,

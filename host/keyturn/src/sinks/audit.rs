@@ -3,7 +3,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -21,7 +21,9 @@ impl AuditLog {
             .create(true)
             .append(true)
             .mode(0o600)
+            .read(true)
             .open(path)?;
+        end_torn_line(&file)?;
         Ok(Self { file })
     }
 }
@@ -42,6 +44,20 @@ impl EventSink for AuditLog {
             _ => Ok(()),
         }
     }
+}
+
+/// A crash may have torn the last line; what comes now must not be torn with it.
+fn end_torn_line(mut file: &File) -> io::Result<()> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(());
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+    }
+    Ok(())
 }
 
 /// The events of a trail, oldest first. A torn last line (a crash while it was written) is skipped;

@@ -60,7 +60,9 @@ impl EventSink for Progress {
                     self.line(&format!("  {step:<16} {duration_ms:>9.1} ms  {result}"));
                 }
             }
-            What::Waiting { why, ms } => self.line(&format!("  waiting {ms} ms: {why}")),
+            What::Waiting { why, ms } => {
+                self.line(&format!("  waiting {}: {why}", output::duration(*ms)))
+            }
             What::Finding {
                 level,
                 summary,

@@ -106,6 +106,13 @@ impl Connection {
         }
     }
 
+    fn refuse_before_tls(&self) -> io::Result<()> {
+        if self.security() == Security::UpgradeRequired {
+            return Err(io::Error::other("TLS is demanded and not up"));
+        }
+        Ok(())
+    }
+
     /// At most `max` bytes; empty at the end of the stream.
     pub(crate) async fn read(&mut self, max: u32) -> Result<Vec<u8>, NetError> {
         if matches!(self.stream, Stream::Closed) {
@@ -367,7 +374,8 @@ impl AsyncWrite for Counted {
     }
 }
 
-/// hyper drives a connection as a stream; the byte caps hold there too.
+/// hyper drives a connection as a stream; the byte caps hold there too, and nothing passes before TLS
+/// where it is demanded.
 impl AsyncRead for Connection {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -375,6 +383,7 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.refuse_before_tls()?;
         if this.bytes_left_in == 0 {
             return Poll::Ready(Err(io::Error::other(
                 "more bytes than a connection may carry",
@@ -399,6 +408,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.refuse_before_tls()?;
         if bytes.len() as u64 > this.bytes_left_out {
             return Poll::Ready(Err(io::Error::other(
                 "more bytes than a connection may carry",

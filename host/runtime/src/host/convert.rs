@@ -19,6 +19,8 @@ const TEXT_BYTES_MAX: usize = 2048;
 /// A fix may hold the SQL that repairs a drift.
 const BLOCK_BYTES_MAX: usize = 16 << 10;
 const ITEMS_MAX: usize = 1024;
+/// The longest pause that a plugin may ask for; the host waits that long between two calls.
+const PAUSE_MS_MAX: u64 = 60_000;
 
 pub(crate) fn to_version(version: &Version) -> t::Version {
     t::Version {
@@ -128,7 +130,7 @@ impl<'a> Answers<'a> {
             kind,
             applied: applied(error.applied),
             retryable: error.retryable,
-            retry_after_ms: error.retry_after_ms,
+            retry_after_ms: error.retry_after_ms.map(|ms| ms.min(PAUSE_MS_MAX)),
             code: error.code.map(|code| self.name(&code)),
             message: self.text(&error.message),
             details: self.list(error.details, |(key, value)| {
@@ -143,7 +145,9 @@ impl<'a> Answers<'a> {
             status: match outcome.status {
                 t::Status::Done => Status::Done,
                 t::Status::Unchanged => Status::Unchanged,
-                t::Status::Pending(after_ms) => Status::Pending { after_ms },
+                t::Status::Pending(after_ms) => Status::Pending {
+                    after_ms: after_ms.min(PAUSE_MS_MAX),
+                },
             },
             members: self.members(outcome.members),
             findings: self.findings(outcome.findings),
