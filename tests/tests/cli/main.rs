@@ -8,6 +8,7 @@ mod support;
 
 mod canary;
 mod configuration;
+mod credentials;
 mod database;
 mod failures;
 mod grants;

@@ -11,7 +11,7 @@ const JWT: &str = "app-prod/jwt";
 const KEYS: &str = "app-prod/api-keys";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn jwt_value() -> Value {
+pub(crate) fn jwt_value() -> Value {
     json!({
         "secret": "a".repeat(64), "refresh_secret": "b".repeat(64), "algorithm": "HS256",
         "access_token_expiry": "1s", "refresh_token_expiry": "2s",
@@ -273,46 +273,32 @@ fn a_prefix_may_name_the_mode_of_the_environment() {
 }
 
 #[test]
-fn two_credentials_of_one_secret_rotate_one_at_a_time() {
-    let name = "app-prod/both";
-    let workspace = Workspace::with(&format!(
-        "[secret.\"{name}\".credential.tokens]\nplugin = \"jwt\"\ngrace_seconds = 604800\n\
-         [secret.\"{name}\".credential.internal]\nplugin = \"api-key\"\ngrace_seconds = 604800\n"
-    ));
-    let mut value = jwt_value();
-    value["internal_api_key"] = json!(format!("festival_sk_live_{}", "k".repeat(43)));
-    workspace.create(name, &value.to_string());
-    let internal = format!("{name}#internal");
-    let shown = workspace
-        .run(&["rotate", &internal, "--json"])
-        .succeeded()
-        .json();
-    assert_eq!(shown["credential"], "internal");
-    let rotated = workspace.current(name);
-    assert_eq!(rotated["secret"], value["secret"]);
-    assert_ne!(rotated["internal_api_key"], value["internal_api_key"]);
-
-    // The grace of one is no grace of the other.
+fn a_value_put_by_hand_forgets_no_grace() {
+    let workspace = jwt("grace_seconds = 604800");
+    workspace.run(&["rotate", JWT]).succeeded();
+    let mut value = workspace.current(JWT);
+    value["access_token_expiry"] = json!("2s");
     workspace
-        .run(&["rotate", &format!("{name}#tokens")])
+        .run_with(
+            &["secret", "put", JWT, "--value-stdin"],
+            &value.to_string(),
+            &[],
+        )
         .succeeded();
     workspace
-        .run(&["rotate", &internal])
-        .failed(7, &[&internal]);
-    let both = workspace.current(name);
-    assert_eq!(both["internal_api_key"], rotated["internal_api_key"]);
-    assert_eq!(both["previous_secret"], value["secret"]);
-    let status = workspace
-        .run(&["status", name, "--json"])
-        .succeeded()
-        .json();
-    for one in status.as_array().unwrap() {
-        assert!(one["last_rotation_ms"].is_u64(), "{one}");
-        assert!(
-            one["grace_left_seconds"].as_u64().unwrap() > 604_000,
-            "{one}"
-        );
-    }
+        .run(&["rotate", JWT])
+        .failed(7, &["is promised to work for another"]);
+    workspace.run(&["retire", JWT, "--now"]).succeeded();
+    assert!(workspace.current(JWT).get("previous_secret").is_none());
+}
+
+#[test]
+fn a_torn_line_of_the_audit_trail_takes_no_other_with_it() {
+    let workspace = jwt("grace_seconds = 604800");
+    std::fs::write(workspace.path("store.audit.jsonl"), "{\"at_ms\":17").unwrap();
+    workspace.run(&["rotate", JWT]).succeeded();
+    let history = workspace.run(&["history", JWT]).succeeded();
+    history.says(&["started", "about to create", "rotated in"]);
 }
 
 #[test]
