@@ -93,7 +93,9 @@ pub(crate) fn waiting(why: WaitReason) -> &'static str {
         WaitReason::Lead => "verifiers fetch the announced key before it is used",
         WaitReason::Propagation => "the target needs time",
         WaitReason::PluginRetry => "the target did not answer as it should; trying again",
-        WaitReason::StoreRetry => "the store refused or failed; reading again",
+        WaitReason::StoreRetry => {
+            "the labels moved, so another run may be at work, or the store failed; reading again"
+        }
     }
 }
 

@@ -98,6 +98,14 @@ pub(crate) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
     code.into()
 }
 
+/// The end by a signal, as a shell counts it: 128 and its number.
+pub(crate) fn interrupted(signal: u8) -> ExitCode {
+    crate::output::to_stderr(
+        "keyturn: interrupted. A rotation that was under way is not lost: run the same command again, it continues.",
+    );
+    ExitCode::from(128 + signal)
+}
+
 fn code_of(error: &anyhow::Error) -> Code {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.code;

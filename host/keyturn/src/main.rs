@@ -9,6 +9,7 @@ mod exit;
 mod output;
 mod plugins;
 mod session;
+mod signals;
 mod sinks;
 
 use std::process::ExitCode;
@@ -25,8 +26,13 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error), json),
     };
-    match runtime.block_on(commands::run(cli)) {
-        Ok(code) => code,
-        Err(error) => exit::report(&error, json),
-    }
+    runtime.block_on(async {
+        tokio::select! {
+            ended = commands::run(cli) => match ended {
+                Ok(code) => code,
+                Err(error) => exit::report(&error, json),
+            },
+            signal = signals::interrupted() => exit::interrupted(signal),
+        }
+    })
 }

@@ -5,7 +5,11 @@ use std::io::{self, Write};
 /// Data for the caller.
 pub(crate) fn to_stdout(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // A reader that went away has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Words for people. A closed standard error is no reason to fail.

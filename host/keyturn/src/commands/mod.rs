@@ -10,13 +10,14 @@ mod secret;
 mod status;
 mod verify;
 
-use std::{io, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::CommandFactory;
 
 use crate::{
     cli::{Cli, Command, Global, OnStore},
+    output,
     session::Session,
 };
 
@@ -28,7 +29,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         Command::History(arguments) => history::run(&global, &arguments),
         Command::Plugin(command) => plugin::run(&global, command).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "keyturn", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "keyturn", &mut script);
+            output::to_stdout(String::from_utf8_lossy(&script).trim_end())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::OnStore(command) => {

@@ -75,10 +75,10 @@ impl Config {
     }
 
     fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
-        let file: File = toml::from_str(&text).map_err(|error| ConfigError {
+        let file: File = read(&text).map_err(|(key, error)| ConfigError {
             path: path.to_owned(),
             line: error.span().map(|span| line_of(&text, &span)),
-            key: String::new(),
+            key,
             problem: error.message().to_owned(),
         })?;
         let base = path.parent().unwrap_or(Path::new(""));
@@ -354,6 +354,16 @@ fn environment_of(secret: &str) -> &str {
         .map_or("", |(_, environment)| environment)
 }
 
+/// Reads the form; an error comes with the key that it is about, if the text is TOML at all.
+fn read(text: &str) -> Result<File, (String, toml::de::Error)> {
+    let document = toml::Deserializer::parse(text).map_err(|error| (String::new(), error))?;
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let key = error.path().to_string();
+        let key = if key == "." { String::new() } else { key };
+        (key, error.into_inner())
+    })
+}
+
 fn line_of(text: &str, span: &Range<usize>) -> usize {
     1 + text
         .bytes()
@@ -379,7 +389,7 @@ mod tests {
         let text = format!("{STORE}[secret.\"a\"]\nplugin = \"jwt\"\ngrace = 1\n");
         let problem = problem(&text);
         assert!(
-            problem.starts_with("keyturn.toml:6: unknown field `grace`"),
+            problem.starts_with("keyturn.toml:6: secret.a.grace: unknown field `grace`"),
             "{problem}"
         );
     }
