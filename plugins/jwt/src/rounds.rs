@@ -74,7 +74,7 @@ fn switch_to(mut current: Fields, next: Pair, overlap_seconds: u64) -> Result<Se
     };
     if !revoke {
         current.signing_keys().map_err(|error| {
-            error.context("the key at AWSCURRENT would stay valid; replace it with overlap 0, which ends its tokens")
+            error.context("the key at AWSCURRENT would stay valid; with grace_seconds = 0 it is replaced and its tokens end at once")
         })?;
     }
     // A pair restored over itself has no predecessor.
