@@ -2,6 +2,7 @@
 //! plugin cannot be shadowed by a file.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,6 +19,8 @@ pub(crate) struct Plugins<'a> {
     runtime: Runtime,
     dir: Option<PathBuf>,
     tables: &'a BTreeMap<String, PluginTable>,
+    /// Several credentials may name one plugin.
+    loaded: RefCell<BTreeMap<String, Plugin>>,
 }
 
 impl<'a> Plugins<'a> {
@@ -33,6 +36,7 @@ impl<'a> Plugins<'a> {
             })?,
             dir,
             tables,
+            loaded: RefCell::default(),
         })
     }
 
@@ -61,6 +65,9 @@ impl<'a> Plugins<'a> {
 
     /// Loads a plugin by its name.
     pub(crate) async fn load(&self, name: &str) -> Result<Plugin> {
+        if let Some(plugin) = self.loaded.borrow().get(name) {
+            return Ok(plugin.clone());
+        }
         let names = self.names()?;
         let source = match names.get(name) {
             Some(Some(path)) => self.file(path.clone(), name),
@@ -82,6 +89,9 @@ impl<'a> Plugins<'a> {
                 plugin.manifest().name
             );
         }
+        self.loaded
+            .borrow_mut()
+            .insert(name.to_owned(), plugin.clone());
         Ok(plugin)
     }
 

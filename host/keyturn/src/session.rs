@@ -1,11 +1,10 @@
 //! What most commands need: the configuration, the open store, the plugins, the engine with its
 //! sinks. Opened on demand, so that a command touches only what it uses.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Result;
 use keyturn_engine::{Credential, Engine, EngineOptions, EventSink, RandomIds};
-use keyturn_runtime::Plugin;
 use keyturn_store::{
     SecretName, SecretStore, SystemClock,
     embedded::{EmbeddedStore, MasterKey},
@@ -14,7 +13,7 @@ use keyturn_store::{
 use crate::{
     cli::Global,
     config::{Config, CredentialConfig, StoreKind},
-    exit::{Code, Failure},
+    exit::{self, Code, Failure},
     plugins::Plugins,
     sinks::{AuditLog, Fanout, PluginLog, Progress},
 };
@@ -52,13 +51,14 @@ impl Session {
         })
     }
 
-    /// The engine, and the configured credentials among `names` (all if there are none), in order.
+    /// The engine, the configured credentials among `names` (all if there are none) in order, and whether
+    /// any of them was refused; that has been said.
     pub(crate) async fn engine(
         &self,
         global: &Global,
         names: &[String],
         record: Record,
-    ) -> Result<(Engine, Vec<Credential>)> {
+    ) -> Result<(Engine, Vec<Credential>, Code)> {
         let sink: Arc<dyn EventSink> = Arc::new(Fanout(self.sinks(global, record)?));
         let log = PluginLog {
             sink: Arc::clone(&sink),
@@ -69,17 +69,17 @@ impl Session {
             Arc::new(log),
             &self.config.plugins,
         )?;
-        let mut loaded: BTreeMap<&str, Plugin> = BTreeMap::new();
-        let mut credentials = Vec::new();
+        let mut opened = Vec::new();
+        let mut refused = Code::Done;
         for config in self.select(names)? {
-            let plugin = match loaded.get(config.plugin()) {
-                Some(plugin) => plugin.clone(),
-                None => plugins.load(config.plugin()).await.map_err(|error| {
-                    refuse(config.plugin_error(&self.config, format!("{error:#}")))
-                })?,
-            };
-            credentials.push(self.config.credential(config, &plugin).map_err(refuse)?);
-            loaded.insert(config.plugin(), plugin);
+            match self.credential(&plugins, config).await {
+                Ok(credential) => opened.push(credential),
+                // One that is configured wrongly does not keep the others waiting.
+                Err(error) => {
+                    exit::report(&error.into(), global.json);
+                    refused = Code::Configuration;
+                }
+            }
         }
         let engine = Engine::new(EngineOptions {
             store: Arc::clone(&self.store) as Arc<dyn SecretStore>,
@@ -88,7 +88,19 @@ impl Session {
             ids: Arc::new(RandomIds),
             actor: actor(),
         });
-        Ok((engine, credentials))
+        Ok((engine, opened, refused))
+    }
+
+    async fn credential(
+        &self,
+        plugins: &Plugins<'_>,
+        config: &CredentialConfig,
+    ) -> Result<Credential, Failure> {
+        let plugin = plugins
+            .load(config.plugin())
+            .await
+            .map_err(|error| refuse(config.plugin_error(&self.config, format!("{error:#}"))))?;
+        self.config.credential(config, &plugin).map_err(refuse)
     }
 
     /// Leaves one file behind. Without it nothing is lost, SQLite's log stays beside the store.

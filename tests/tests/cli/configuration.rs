@@ -156,3 +156,19 @@ fn with_json_an_error_is_an_object_on_standard_error() {
     assert!(message.starts_with("keyturn.toml:7: "), "{message}");
     assert_eq!(ended.stdout, "");
 }
+
+#[test]
+fn a_wrong_table_does_not_keep_the_others_waiting() {
+    let workspace = Workspace::with(
+        "[secret.\"a-prod/keys\"]\nplugin = \"api-key\"\n[secret.\"b-prod/keys\"]\nplugin = \"nosuch\"\n",
+    );
+    let value = format!(
+        r#"{{"internal_api_key": "festival_sk_live_{}"}}"#,
+        "k".repeat(43)
+    );
+    workspace.create("a-prod/keys", &value);
+    workspace
+        .run(&["rotate", "--all"])
+        .failed(3, &["there is no plugin nosuch", "rotated in"]);
+    assert!(workspace.labels("a-prod/keys").contains_key("AWSPREVIOUS"));
+}

@@ -8,7 +8,6 @@ use keyturn_engine::Goal;
 use super::run_report;
 use crate::{
     cli::{Global, Retire},
-    exit::Code,
     session::{Record, Session},
 };
 
@@ -18,8 +17,8 @@ pub(crate) async fn run(
     arguments: &Retire,
 ) -> Result<ExitCode> {
     let names = std::slice::from_ref(&arguments.name);
-    let (engine, credentials) = session.engine(global, names, Record::Everything).await?;
-    let mut worst = Code::Done;
+    let (engine, credentials, refused) = session.engine(global, names, Record::Everything).await?;
+    let mut worst = refused;
     for credential in &credentials {
         let ended = engine
             .run(credential, Goal::Retire { now: arguments.now })

@@ -8,7 +8,6 @@ use keyturn_engine::Goal;
 use super::run_report;
 use crate::{
     cli::{Global, Rotate},
-    exit::Code,
     session::{Record, Session},
 };
 
@@ -17,10 +16,10 @@ pub(crate) async fn run(
     session: &Session,
     arguments: &Rotate,
 ) -> Result<ExitCode> {
-    let (engine, credentials) = session
+    let (engine, credentials, refused) = session
         .engine(global, &arguments.names, Record::Everything)
         .await?;
-    let mut worst = Code::Done;
+    let mut worst = refused;
     let mut unsaid = Ok(());
     for credential in &credentials {
         let goal = Goal::Rotate {

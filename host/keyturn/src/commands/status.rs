@@ -14,11 +14,11 @@ use crate::{
 };
 
 pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -> Result<ExitCode> {
-    let (engine, credentials) = session
+    let (engine, credentials, refused) = session
         .engine(global, &arguments.names, Record::Nothing)
         .await?;
     let mut statuses = Vec::with_capacity(credentials.len());
-    let mut worst = Code::Done;
+    let mut worst = refused;
     for credential in &credentials {
         match engine.status(credential).await {
             Ok(status) => statuses.push(status),

@@ -15,10 +15,10 @@ use crate::{
 };
 
 pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -> Result<ExitCode> {
-    let (engine, credentials) = session
+    let (engine, credentials, refused) = session
         .engine(global, &arguments.names, Record::Nothing)
         .await?;
-    let mut worst = Code::Done;
+    let mut worst = refused;
     for credential in &credentials {
         match engine.verify(credential).await {
             Ok(verification) => {
