@@ -17,6 +17,15 @@ pub(crate) fn to_stderr(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// `NAME`, or `NAME#CREDENTIAL` where a secret holds several.
+pub(crate) fn name(secret: &str, credential: &str) -> String {
+    if credential.is_empty() {
+        secret.to_owned()
+    } else {
+        format!("{secret}#{credential}")
+    }
+}
+
 /// RFC 3339 in UTC, to the second.
 pub(crate) fn time(unix_ms: u64) -> String {
     i64::try_from(unix_ms)

@@ -46,11 +46,7 @@ fn concerns(event: &Event, name: Option<&str>) -> bool {
 }
 
 fn sentence(event: &Event) -> String {
-    let name = if event.credential.is_empty() {
-        event.secret.clone()
-    } else {
-        format!("{}#{}", event.secret, event.credential)
-    };
+    let name = output::name(&event.secret, &event.credential);
     let what = match &event.what {
         What::Started { strategy, .. } => format!("started ({strategy}) by {}", event.actor),
         What::Intent { effect, version } => format!("about to {effect} {version}"),

@@ -89,11 +89,7 @@ fn outcome_name(outcome: &Outcome) -> &'static str {
 }
 
 fn sentence(outcome: &Outcome, report: &Report) -> String {
-    let name = if report.credential.is_empty() {
-        report.secret.clone()
-    } else {
-        format!("{}#{}", report.secret, report.credential)
-    };
+    let name = output::name(&report.secret, &report.credential);
     match outcome {
         Outcome::Promoted {
             version, resumed, ..

@@ -54,11 +54,7 @@ fn table(statuses: &[Status]) -> Table {
         "UNFINISHED",
     ]);
     for status in statuses {
-        let name = if status.credential.is_empty() {
-            status.secret.clone()
-        } else {
-            format!("{}#{}", status.secret, status.credential)
-        };
+        let name = output::name(&status.secret, &status.credential);
         table.add_row([
             name,
             status.kind.clone(),

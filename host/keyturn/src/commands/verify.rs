@@ -40,11 +40,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -
 }
 
 fn show(verification: &Verification) -> Result<()> {
-    let name = if verification.credential.is_empty() {
-        verification.secret.clone()
-    } else {
-        format!("{}#{}", verification.secret, verification.credential)
-    };
+    let name = output::name(&verification.secret, &verification.credential);
     if verification.is_live() {
         return Ok(output::to_stdout(&format!(
             "{name}: AWSCURRENT ({}) logs in",

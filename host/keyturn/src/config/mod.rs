@@ -16,6 +16,8 @@ use keyturn_runtime::{Grant, Plugin};
 use keyturn_store::SecretName;
 use toml::Spanned;
 
+use crate::output;
+
 pub(crate) use file::{Plugin as PluginTable, StoreKind};
 
 /// AWS's bounds of AutomaticallyAfterDays.
@@ -314,11 +316,7 @@ impl CredentialConfig {
     }
 
     pub(crate) fn display_name(&self) -> String {
-        if self.credential.is_empty() {
-            self.secret.clone()
-        } else {
-            format!("{}#{}", self.secret, self.credential)
-        }
+        output::name(&self.secret, &self.credential)
     }
 
     /// An error about the plugin that this table names.

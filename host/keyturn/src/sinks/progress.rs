@@ -96,11 +96,7 @@ impl EventSink for Progress {
 }
 
 fn name(event: &Event) -> String {
-    if event.credential.is_empty() {
-        event.secret.clone()
-    } else {
-        format!("{}#{}", event.secret, event.credential)
-    }
+    output::name(&event.secret, &event.credential)
 }
 
 fn spinner() -> ProgressBar {
