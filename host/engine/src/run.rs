@@ -123,12 +123,13 @@ impl<'a> Run<'a> {
             Ok(event) => (event, None),
             Err(failed) => (failed.event, Some(failed.problem)),
         };
-        self.recorder
-            .conclude(command, &event, problem.as_ref(), findings, began.elapsed())?;
+        // Before the outcome is recorded: if that fails, the target has changed all the same.
         let reached_target = matches!(command, Command::Set { .. } | Command::Retire { .. });
         if reached_target && event != (Event::Completed { changed: false }) {
             self.touched = Applied::Unknown;
         }
+        self.recorder
+            .conclude(command, &event, problem.as_ref(), findings, began.elapsed())?;
         if problem.is_some() {
             self.problem = problem;
         }
