@@ -63,15 +63,18 @@ impl CallSource<'_> {
         })
     }
 
-    /// Makes a call, and makes it once more if a companion's login failed: that secret may have been
-    /// rotated between reading it and using it.
+    /// Makes a call, and makes it once more if a companion's login failed before anything changed: that
+    /// secret may have been rotated between reading it and using it.
     pub(crate) async fn call<T>(
         &self,
         candidate: &VersionId,
         function: impl AsyncFn(&Call) -> Result<T, CallError>,
     ) -> Result<T, Box<Failed>> {
         match function(&self.gather(Some(candidate), 1).await?).await {
-            Err(error) if error.failed_companion().is_some() => {
+            Err(error)
+                if error.failed_companion().is_some()
+                    && error.applied == keyturn_runtime::Applied::No =>
+            {
                 Ok(function(&self.gather(Some(candidate), 2).await?).await?)
             }
             answer => Ok(answer?),

@@ -55,6 +55,7 @@ impl Effects<'_> {
             Command::Promote { to, from, purpose } => self.promote(to, from, *purpose).await,
             Command::Probe { subject } => self.probe(subject).await,
             Command::Retire { subject } => self.retire(subject).await,
+            Command::Withdraw { subject } => self.withdraw(subject).await,
             Command::Check => self.check().await,
             // The run takes these before they get here; time passes there, and an end has no answer.
             Command::Wait { .. } | Command::Done(_) | Command::Failed(_) => Ok(Event::Elapsed),
@@ -208,12 +209,66 @@ impl Effects<'_> {
 
     async fn set(&mut self, candidate: &VersionId) -> Result<Event, Box<Failed>> {
         let value = self.source.value(candidate).await?;
+        if !self.begin_set(candidate).await? {
+            return Ok(Event::Refused);
+        }
         let plugin = &self.source.credential.plugin;
-        let outcome = self
+        let answer = self
             .source
             .call(candidate, async |call| plugin.set(call, &value).await)
-            .await?;
-        Ok(self.outcome(outcome))
+            .await;
+        match answer {
+            Ok(outcome) => Ok(self.outcome(outcome)),
+            Err(failed) => {
+                if failed.left_target_alone() {
+                    self.end_set(candidate).await;
+                }
+                Err(failed)
+            }
+        }
+    }
+
+    /// Notes that an answer to `set` is awaited; false if the version was withdrawn meanwhile.
+    async fn begin_set(&self, candidate: &VersionId) -> Result<bool, StoreError> {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        Notes::update_if(store, &credential.secret, |notes| {
+            let known = notes.version_mut(&credential.name, candidate.as_str());
+            let unanswered = known.sets_unanswered.unwrap_or(0);
+            known.sets_unanswered = Some(unanswered.saturating_add(1));
+            !known.withdrawn
+        })
+        .await
+    }
+
+    /// Notes that it came and that nothing was applied. If that cannot be written, the version stays
+    /// in doubt, and only an operator can give it up once the secret has moved to another place.
+    async fn end_set(&self, candidate: &VersionId) {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let _ = Notes::update(store, &credential.secret, |notes| {
+            let known = notes.version_mut(&credential.name, candidate.as_str());
+            known.sets_unanswered = known.sets_unanswered.map(|count| count.saturating_sub(1));
+        })
+        .await;
+    }
+
+    async fn withdraw(&self, subject: &VersionId) -> Result<Event, Box<Failed>> {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let withdrawn = Notes::update_if(store, &credential.secret, |notes| {
+            let known = notes.version_mut(&credential.name, subject.as_str());
+            known.withdrawn = true;
+            known.never_applied()
+        })
+        .await?;
+        if !withdrawn {
+            return Ok(Event::Refused);
+        }
+        self.move_label(Label::InDoubt, Some(subject), None).await
     }
 
     async fn test(&mut self, candidate: &VersionId) -> Result<Event, Box<Failed>> {
@@ -316,7 +371,8 @@ impl Effects<'_> {
             subject: self.source.value(subject).await?,
             end_sessions_older_than: None,
         };
-        // Put back by hand, it is what AWSCURRENT holds, and that is never revoked.
+        // Put back by hand, it is what AWSCURRENT holds, and that is never revoked. Where only other
+        // members differ, the plugin says so.
         let current = self.source.gather(Some(subject), 1).await?.current;
         if current.value.expose_secret() == request.subject.value.expose_secret() {
             return Ok(Event::Completed { changed: false });

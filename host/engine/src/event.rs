@@ -31,6 +31,9 @@ pub enum What {
     Intent {
         effect: String,
         version: String,
+        /// The rule of the plan that chose it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
     },
     /// Recorded after it, with what came of it.
     Outcome {

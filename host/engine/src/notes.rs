@@ -44,6 +44,20 @@ pub struct VersionNotes {
     /// The value that this version superseded and that still has to die.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owes: Option<Obligation>,
+    /// How many calls of `set` on this version were not answered with `applied: no`: 0 says that it
+    /// never reached the target, nothing that nobody knows. Counted up before each call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sets_unanswered: Option<u32>,
+    /// It was given up before it reached the target, and may not be applied any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+}
+
+impl VersionNotes {
+    /// Whether it is known never to have reached the target.
+    pub fn never_applied(&self) -> bool {
+        self.sets_unanswered == Some(0)
+    }
 }
 
 /// A superseded value that must die.
@@ -88,14 +102,33 @@ impl Notes {
         secret: &SecretName,
         change: impl Fn(&mut Notes),
     ) -> Result<(), StoreError> {
+        let changed = |notes: &mut Notes| {
+            change(notes);
+            true
+        };
+        Self::update_if(store, secret, changed).await.map(drop)
+    }
+
+    /// The same for a change that depends on what the notes say: it answers whether it is to be
+    /// written, and that answer comes back.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub async fn update_if(
+        store: &dyn SecretStore,
+        secret: &SecretName,
+        change: impl Fn(&mut Notes) -> bool,
+    ) -> Result<bool, StoreError> {
         let mut attempt = 1;
         loop {
             let stored = store.notes(secret).await?;
             let mut notes = Self::parse(secret, &stored.json)?;
-            change(&mut notes);
+            if !change(&mut notes) {
+                return Ok(false);
+            }
             let json = serde_json::to_string(&notes).map_err(|error| unreadable(secret, error))?;
             match store.write_notes(secret, stored.revision, &json).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
                 Err(error)
                     if error.kind() == ErrorKind::PreconditionNotMet
                         && attempt < WRITE_ATTEMPTS_MAX =>
@@ -160,10 +193,9 @@ impl Notes {
         for notes in self.credentials.values_mut() {
             if let Some(known) = notes.versions.get(from) {
                 let carried = VersionNotes {
-                    made: false,
                     rotated_at_ms: Some(now_ms),
-                    announced_at_ms: None,
                     owes: known.owes.clone(),
+                    ..VersionNotes::default()
                 };
                 notes.versions.insert(to.to_owned(), carried);
             }
@@ -180,6 +212,7 @@ impl Notes {
             {
                 let known = VersionNotes {
                     made: false,
+                    sets_unanswered: None,
                     ..known
                 };
                 notes.versions.insert(to.to_owned(), known);

@@ -27,6 +27,19 @@ pub(crate) struct Failed {
     pub(crate) problem: Problem,
 }
 
+impl Failed {
+    /// Whether a plugin answered that the target did not change.
+    pub(crate) fn left_target_alone(&self) -> bool {
+        matches!(
+            self.event,
+            Event::PluginFailed(PluginFailure {
+                applied: keyturn_protocol::Applied::No,
+                ..
+            })
+        )
+    }
+}
+
 impl From<StoreError> for Box<Failed> {
     fn from(error: StoreError) -> Self {
         Self::new(Failed {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyturn_protocol::{Command, Event, Step};
+use keyturn_protocol::{Command, Event, Rule, Step};
 
 use crate::{
     credential::Credential,
@@ -45,12 +45,13 @@ impl<'a> Recorder<'a> {
         &self.rotation_id
     }
 
-    /// Before an effect: what is about to happen.
-    pub(crate) fn intend(&self, command: &Command) -> io::Result<()> {
+    /// Before an effect: what is about to happen, and by which rule of the plan.
+    pub(crate) fn intend(&self, command: &Command, rule: Option<Rule>) -> io::Result<()> {
         if has_effect(command) {
             self.record(What::Intent {
                 effect: effect_name(command).to_owned(),
                 version: subject(command),
+                rule: rule.map(|rule| rule.name().to_owned()),
             })?;
         }
         Ok(())
@@ -163,6 +164,7 @@ fn effect_name(command: &Command) -> &'static str {
         Command::Promote { .. } => "promote",
         Command::Probe { .. } => "probe",
         Command::Retire { .. } => "retire",
+        Command::Withdraw { .. } => "withdraw",
         Command::Check => "check",
         Command::Wait { .. } => "wait",
         Command::Done(_) => "done",
@@ -180,6 +182,7 @@ fn has_effect(command: &Command) -> bool {
             | Command::Finish { .. }
             | Command::Promote { .. }
             | Command::Retire { .. }
+            | Command::Withdraw { .. }
     )
 }
 
@@ -192,7 +195,9 @@ fn subject(command: &Command) -> String {
         | Command::Test { candidate }
         | Command::Finish { candidate, .. } => candidate.to_string(),
         Command::Promote { to, .. } => to.to_string(),
-        Command::Probe { subject } | Command::Retire { subject } => subject.to_string(),
+        Command::Probe { subject }
+        | Command::Retire { subject }
+        | Command::Withdraw { subject } => subject.to_string(),
         Command::MoveLabel { label, from, to } => match (from, to) {
             (_, Some(to)) => format!("{label} to {to}"),
             (Some(from), None) => format!("{label} off {from}"),

@@ -8,7 +8,7 @@ use std::{
 
 use keyturn_protocol::{
     Applied, Command, Event, Failure, Goal, Limits, NextAction, Outcome, Reason, Request, Rotation,
-    VersionId, WaitReason,
+    Rule, VersionId, WaitReason,
 };
 use keyturn_runtime::TargetEffect;
 
@@ -70,7 +70,7 @@ impl<'a> Run<'a> {
                 }
                 Command::Failed(failure) => return Err(self.failed(failure).await),
                 Command::Wait { why, milliseconds } => self.wait(why, milliseconds).await,
-                command => self.perform(&command).await,
+                command => self.perform(&command, rotation.rule()).await,
             };
             if let Some((version, maker)) = self.elsewhere.take() {
                 return Err(self.unfinished_elsewhere(version, &maker).await);
@@ -97,8 +97,8 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// Those of the audit trail: an effect without its intent on record is not made.
-    async fn perform(&mut self, command: &Command) -> io::Result<Event> {
-        self.recorder.intend(command)?;
+    async fn perform(&mut self, command: &Command, rule: Option<Rule>) -> io::Result<Event> {
+        self.recorder.intend(command, rule)?;
         if matches!(command, Command::Set { .. })
             && self.credential.strategy.effect == TargetEffect::Replacing
         {
@@ -125,7 +125,8 @@ impl<'a> Run<'a> {
         };
         // Before the outcome is recorded: if that fails, the target has changed all the same.
         let reached_target = matches!(command, Command::Set { .. } | Command::Retire { .. });
-        if reached_target && event != (Event::Completed { changed: false }) {
+        let untouched = matches!(event, Event::Completed { changed: false } | Event::Refused);
+        if reached_target && !untouched {
             self.touched = Applied::Unknown;
         }
         self.recorder

@@ -48,12 +48,17 @@ pub(crate) async fn observe(
             .saturating_add(credential.lead_seconds.saturating_mul(1000))
             .saturating_sub(now_ms),
     });
+    let never_applied = labels.holder(Label::InDoubt).is_some_and(|doubt| {
+        let known = notes.of_version(&credential.name, doubt.as_str());
+        known.never_applied()
+    });
     let snapshot = Snapshot {
         labels,
         versions: contents_of(&description),
         rotation_enabled: description.rotation_enabled,
         owed,
         announced,
+        never_applied,
     };
     Ok(Observed {
         snapshot,

@@ -124,13 +124,24 @@ pub(crate) fn next(failure: &Failure, problem: Option<&Problem>) -> String {
                 "Run it again in {seconds} s, or with --now, which locks out whoever still uses the old value."
             )
         }
-        NextAction::Repair => repair(&failure.reason),
+        NextAction::Repair => repair(failure),
         NextAction::Refuse => "This cannot be done as asked.".to_owned(),
     }
 }
 
-fn repair(reason: &Reason) -> String {
-    match reason {
+fn repair(failure: &Failure) -> String {
+    let left_behind = |version| {
+        let mut kept = failure.kept.iter();
+        kept.any(|(label, holder)| {
+            matches!(label, Label::InDoubt | Label::Retiring) && holder == version
+        })
+    };
+    match &failure.reason {
+        Reason::IdentityDiffers(version) if left_behind(version) => {
+            "Keyturn logs in only where AWSCURRENT points, so it cannot end that value. Either put AWSCURRENT's \
+             former place back with `keyturn secret put` and run the same command again; or, if that server is \
+             gone or the password was changed there by hand, say so with `keyturn retire NAME --declare-dead`."
+        }
         Reason::AllDead => {
             "Set the password that AWSCURRENT names at the target again, or put the working value with \
              `keyturn secret put`, then run the same command again."

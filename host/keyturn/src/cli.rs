@@ -149,6 +149,10 @@ pub(crate) struct Retire {
     /// Retire although the grace is not over; whoever still uses the old value is locked out.
     #[arg(long)]
     pub(crate) now: bool,
+    /// Take your word that values of another server than AWSCURRENT's, which keyturn cannot ask, open nothing
+    /// any more. It is written into the audit trail.
+    #[arg(long)]
+    pub(crate) declare_dead: bool,
 }
 
 #[derive(Debug, Args)]

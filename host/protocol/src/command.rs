@@ -47,7 +47,11 @@ pub enum Command {
         /// The version to compare.
         candidate: VersionId,
     },
-    /// Make the target accept the candidate. Answer: `Completed` or `StillPending`.
+    /// Make the target accept the candidate. Answer: `Completed`, `StillPending`, or `Refused` if
+    /// that version was withdrawn.
+    ///
+    /// Before the call the engine notes that its answer is awaited, and after an answer with
+    /// `applied: no` that it is not: so a version is known never to have been applied.
     Set {
         /// The version to apply.
         candidate: VersionId,
@@ -88,6 +92,13 @@ pub enum Command {
     /// `StillPending`.
     Retire {
         /// The version to kill; never the current one.
+        subject: VersionId,
+    },
+    /// Give up a version in doubt that never reached the target: note that it may not be applied any
+    /// more, unless a `set` of it has begun meanwhile, then take `KEYTURN_INDOUBT` off it. Answer:
+    /// `Moved` or `Refused`.
+    Withdraw {
+        /// The version in doubt.
         subject: VersionId,
     },
     /// Preflight without a candidate. Answer: `Checked`.
@@ -132,7 +143,10 @@ impl Command {
         self.calls_plugin()
             || matches!(
                 self,
-                Command::Observe | Command::MoveLabel { .. } | Command::Promote { .. }
+                Command::Observe
+                    | Command::MoveLabel { .. }
+                    | Command::Promote { .. }
+                    | Command::Withdraw { .. }
             )
     }
 
@@ -155,6 +169,7 @@ impl Command {
             Command::Promote { .. } => "Promote",
             Command::Probe { .. } => "Probe",
             Command::Retire { .. } => "Retire",
+            Command::Withdraw { .. } => "Withdraw",
             Command::Check => "Check",
             Command::Wait { .. } => "Wait",
             Command::Done(_) => "Done",

@@ -52,6 +52,8 @@ pub(crate) struct Memory {
     pub(crate) promoted: Option<(VersionId, Purpose)>,
     /// Versions whose identity equals the current one's.
     pub(crate) identical: BTreeSet<VersionId>,
+    /// Versions whose identity differs from it: they open the door of another place.
+    pub(crate) elsewhere: BTreeSet<VersionId>,
     /// The version for which this run holds the fence, read back.
     pub(crate) fenced: Option<VersionId>,
     pub(crate) set: Option<VersionId>,
@@ -83,6 +85,7 @@ impl Memory {
             attempted: None,
             promoted: None,
             identical: BTreeSet::new(),
+            elsewhere: BTreeSet::new(),
             fenced: None,
             set: None,
             tested: None,
@@ -147,7 +150,12 @@ impl Memory {
             (Label::Pending, None) => self.gave_up_pending = true,
             (Label::Retiring, None) => self.retired = self.snapshot.labels.holder(label).cloned(),
             (Label::InDoubt, Some(_)) => self.fenced.clone_from(&to),
-            (Label::InDoubt, None) => self.fenced = None,
+            (Label::InDoubt, None) => {
+                self.fenced = None;
+                let labels = &self.snapshot.labels;
+                let ended = labels.holder(label).cloned();
+                self.retired = ended.filter(|ended| !labels.is_on(Label::Current, ended));
+            }
             _ => {}
         }
         // Whether a held label refuses to be attached elsewhere is the whole fence, so that one
@@ -188,6 +196,12 @@ impl Memory {
     pub(crate) fn identity_equal(&mut self, candidate: VersionId) -> Next {
         self.plugin_answered();
         self.identical.insert(candidate);
+        Next::Plan
+    }
+
+    pub(crate) fn identity_differs(&mut self, version: VersionId) -> Next {
+        self.plugin_answered();
+        self.elsewhere.insert(version);
         Next::Plan
     }
 
@@ -311,6 +325,7 @@ impl Memory {
     /// Another version is current: whatever compares a version with it has to be asked anew.
     fn forget_comparisons(&mut self) {
         self.identical.clear();
+        self.elsewhere.clear();
         self.tested = None;
         self.planned = None;
     }

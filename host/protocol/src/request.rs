@@ -39,6 +39,9 @@ pub enum Goal {
     Retire {
         /// Do not wait for the grace to end.
         now: bool,
+        /// The operator vouches that versions of another place than the current one's open nothing
+        /// any more, which no login from here can prove.
+        vouched: bool,
     },
     /// The old value stays accepted for longer.
     Extend,

@@ -78,7 +78,10 @@ impl Rotation {
             (Command::Promote { to, purpose, .. }, Event::Moved) => {
                 memory.promoted(to.clone(), *purpose, self.request.goal.lead_ms())
             }
-            (Command::MoveLabel { .. }, Event::Refused) => memory.store_retry(limits),
+            (Command::Withdraw { .. }, Event::Moved) => memory.moved(Label::InDoubt, None),
+            (Command::MoveLabel { .. } | Command::Withdraw { .. }, Event::Refused) => {
+                memory.store_retry(limits)
+            }
             (Command::Promote { to, purpose, .. }, Event::Refused) => {
                 memory.attempted(to.clone(), *purpose);
                 memory.store_retry(limits)
@@ -105,8 +108,10 @@ impl Rotation {
                 memory.identity_equal(candidate.clone())
             }
             (Command::CompareIdentity { candidate }, Event::IdentityDiffers) => {
-                Next::Fail(Reason::IdentityDiffers(candidate.clone()))
+                memory.identity_differs(candidate.clone())
             }
+            // Another run has withdrawn it, so it may not be applied by anybody any more.
+            (Command::Set { candidate }, Event::Refused) => memory.reject(candidate.clone()),
             (Command::Set { candidate }, Event::Completed { changed }) => {
                 memory.set_done(candidate.clone(), changed)
             }

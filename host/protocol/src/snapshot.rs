@@ -25,6 +25,9 @@ pub struct Snapshot {
     /// The version whose next value has been published but is not in use yet, if that version is
     /// still current.
     pub announced: Option<Announced>,
+    /// Whether the version under `KEYTURN_INDOUBT` is known never to have reached the target: `set`
+    /// was called on it, and every call was answered with `applied: no`. Where nobody knows, false.
+    pub never_applied: bool,
 }
 
 impl Snapshot {

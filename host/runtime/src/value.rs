@@ -74,8 +74,7 @@ pub(crate) fn compare_identity(
         return Ok(());
     }
     let message = format!(
-        "the candidate's {} differs from CURRENT's, so no connection was made; a rotation keeps \
-         the identity: correct the candidate, or change CURRENT by hand first",
+        "its {} differs from CURRENT's, and only where CURRENT points a connection is made",
         different.join(", ")
     );
     Err(refused(ErrorKind::IdentityChanged, message))

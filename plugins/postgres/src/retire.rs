@@ -19,10 +19,7 @@ pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, 
     let current = Login::read(&ctx.current, "AWSCURRENT")?;
     let old = Login::read(&request.subject, "the value to retire")?;
     if old.user == current.user && old.password.expose() == current.password.expose() {
-        return Err(Error::conflict(
-            "AWSCURRENT holds this very user and password; nothing changed; rotate first",
-        )
-        .retryable(false));
+        return Ok(in_use_again());
     }
     if !old.is_of_the_family_of(&current) {
         return Err(Error::invalid_secret(format!(
@@ -51,6 +48,24 @@ pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, 
     work.prove_dead()
 }
 
+/// Somebody has put the old login back by hand, with other members changed: then it is not superseded
+/// any more, and what AWSCURRENT holds is never killed.
+fn in_use_again() -> Outcome {
+    let mut outcome = Outcome::new(Status::Unchanged);
+    let summary = "AWSCURRENT holds this very user and password, so there is nothing to retire";
+    outcome.findings.push(note("in-use-again", summary));
+    outcome
+}
+
+fn note(id: &str, summary: impl Into<String>) -> Finding {
+    Finding {
+        id: id.into(),
+        level: Level::Note,
+        summary: summary.into(),
+        fix: None,
+    }
+}
+
 struct Work<'a> {
     ctx: &'a Context,
     door: Door,
@@ -66,10 +81,8 @@ impl Work<'_> {
         let role = self.old.user.clone();
         match RoleFacts::read(link, &role)? {
             None => {
-                self.note(
-                    "role-absent",
-                    format!("role {} does not exist", ident(&role)),
-                );
+                let summary = format!("role {} does not exist", ident(&role));
+                self.findings.push(note("role-absent", summary));
                 return Ok(());
             }
             // A refusal proves the password gone only if nothing else would be refused likewise:
@@ -96,10 +109,8 @@ impl Work<'_> {
         if ended > 0 {
             self.applied = Applied::Yes;
         }
-        self.note(
-            "sessions-ended",
-            format!("{ended} session(s) of {} ended", ident(&self.old.user)),
-        );
+        let summary = format!("{ended} session(s) of {} ended", ident(&self.old.user));
+        self.findings.push(note("sessions-ended", summary));
         Ok(())
     }
 
@@ -122,14 +133,5 @@ impl Work<'_> {
         let mut outcome = Outcome::new(status).member(self.door.report(self.applied, liveness));
         outcome.findings = self.findings;
         Ok(outcome)
-    }
-
-    fn note(&mut self, id: &str, summary: String) {
-        self.findings.push(Finding {
-            id: id.into(),
-            level: Level::Note,
-            summary,
-            fix: None,
-        });
     }
 }

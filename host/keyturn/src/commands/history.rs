@@ -49,7 +49,16 @@ fn sentence(event: &Event) -> String {
     let name = output::name(&event.secret, &event.credential);
     let what = match &event.what {
         What::Started { strategy, .. } => format!("started ({strategy}) by {}", event.actor),
-        What::Intent { effect, version } => format!("about to {effect} {version}"),
+        What::Intent {
+            effect,
+            version,
+            rule,
+        } => {
+            let rule = rule
+                .as_ref()
+                .map_or(String::new(), |rule| format!(" ({rule})"));
+            format!("about to {effect} {version}{rule}")
+        }
         What::Outcome {
             effect,
             version,

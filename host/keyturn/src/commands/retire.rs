@@ -20,9 +20,11 @@ pub(crate) async fn run(
     let (engine, credentials, refused) = session.engine(global, names, Record::Everything).await?;
     let mut worst = refused;
     for credential in &credentials {
-        let ended = engine
-            .run(credential, Goal::Retire { now: arguments.now })
-            .await;
+        let goal = Goal::Retire {
+            now: arguments.now,
+            vouched: arguments.declare_dead,
+        };
+        let ended = engine.run(credential, goal).await;
         worst = worst.worse(run_report::show(global, ended)?);
     }
     Ok(worst.into())

@@ -21,13 +21,17 @@ pub(super) fn resolve(view: &View<'_>) -> Option<Decision> {
         } => {
             return Some(Rule::StepIsOutOfOrder.refuse(Reason::OutOfOrder));
         }
-        Goal::Retire { .. } | Goal::Extend => {
-            return Some(Rule::RotationIsUnfinished.refuse(Reason::Unfinished(doubt.clone())));
+        Goal::Retire { vouched: true, .. } => {
+            return Some(give_up(view, doubt).unwrap_or_else(|| unfinished(doubt)));
         }
+        Goal::Retire { .. } | Goal::Extend => return Some(unfinished(doubt)),
         _ => {}
     }
     if view.effect() == Effect::None {
         return Some(Rule::DoubtHasNoTarget.refuse(Reason::DoubtWithoutTarget(doubt.clone())));
+    }
+    if let Some(decision) = give_up(view, doubt) {
+        return Some(decision);
     }
     Some(
         ask(view, doubt).unwrap_or_else(|(doubt_is, current_is)| match (doubt_is, current_is) {
@@ -51,15 +55,32 @@ pub(super) fn resolve(view: &View<'_>) -> Option<Decision> {
     )
 }
 
+fn unfinished(doubt: &VersionId) -> Decision {
+    Rule::RotationIsUnfinished.refuse(Reason::Unfinished(doubt.clone()))
+}
+
+/// A version of another place cannot be asked about from here: somebody has moved the secret to a
+/// new server, or corrected a wrong one. It is given up if it never reached its target, or if the
+/// operator vouches for it. `None` once its identity is known to be the current one's.
+fn give_up(view: &View<'_>, doubt: &VersionId) -> Option<Decision> {
+    if view.is_elsewhere(doubt) {
+        if view.memory.snapshot.never_applied {
+            let subject = doubt.clone();
+            return Some(Rule::DoubtNeverApplied.so(Command::Withdraw { subject }));
+        }
+        if view.vouched() {
+            return Some(Rule::OperatorVouches.remove(Label::InDoubt, doubt));
+        }
+    }
+    view.compare_identity(doubt)
+}
+
 fn unknown(version: &VersionId) -> Decision {
     Rule::LivenessIsUnknown.refuse(Reason::LivenessUnknown(version.clone()))
 }
 
-/// Both verdicts, or the question that is still open. Identity goes first: a probe is a login.
+/// Both verdicts, or the question that is still open.
 fn ask(view: &View<'_>, doubt: &VersionId) -> Result<Decision, (Liveness, Liveness)> {
-    if let Some(question) = compare(view, doubt) {
-        return Ok(question);
-    }
     let probe = |subject: &VersionId| {
         Ok(Rule::AskWhatIsLive.so(Command::Probe {
             subject: subject.clone(),
@@ -70,14 +91,6 @@ fn ask(view: &View<'_>, doubt: &VersionId) -> Result<Decision, (Liveness, Livene
         (None, _) => probe(doubt),
         (_, None) => probe(view.current),
     }
-}
-
-fn compare(view: &View<'_>, version: &VersionId) -> Option<Decision> {
-    (!view.memory.identical.contains(version)).then(|| {
-        Rule::IdentityBeforeLogin.so(Command::CompareIdentity {
-            candidate: version.clone(),
-        })
-    })
 }
 
 /// The current version opens nothing; this one does. Making it current ends the outage.
@@ -114,7 +127,7 @@ fn fall_back(view: &View<'_>, doubt: &VersionId) -> Decision {
     else {
         return Rule::NothingOpens.refuse(Reason::AllDead);
     };
-    if let Some(question) = compare(view, previous) {
+    if let Some(question) = view.compare_identity(previous) {
         return question;
     }
     match view.liveness(previous) {

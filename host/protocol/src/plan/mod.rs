@@ -86,9 +86,33 @@ impl<'a> View<'a> {
     /// Whether this run may end a predecessor's grace.
     fn now(&self) -> bool {
         match self.request.goal {
-            Goal::Rotate { now, .. } | Goal::Retire { now } | Goal::Restore { now, .. } => now,
+            Goal::Rotate { now, .. } | Goal::Retire { now, .. } | Goal::Restore { now, .. } => now,
             Goal::Step { .. } | Goal::Extend => false,
         }
+    }
+
+    /// Whether the operator vouches for what no login from here can prove.
+    fn vouched(&self) -> bool {
+        matches!(self.request.goal, Goal::Retire { vouched: true, .. })
+    }
+
+    fn is_elsewhere(&self, version: &VersionId) -> bool {
+        self.memory.elsewhere.contains(version)
+    }
+
+    /// `None` once a version's identity is known to equal the current one's; before, what to do
+    /// about that. Every login with a version comes after it.
+    fn compare_identity(&self, version: &VersionId) -> Option<Decision> {
+        if self.memory.identical.contains(version) {
+            return None;
+        }
+        Some(if self.is_elsewhere(version) {
+            Rule::IdentityDiffers.refuse(Reason::IdentityDiffers(version.clone()))
+        } else {
+            Rule::IdentityBeforeLogin.so(Command::CompareIdentity {
+                candidate: version.clone(),
+            })
+        })
     }
 
     /// Whether a rotation publishes its key before using it. What was announced is activated even

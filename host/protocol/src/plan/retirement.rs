@@ -56,6 +56,13 @@ fn end_label(view: &View<'_>) -> Option<Decision> {
     if let Some(refusal) = within_grace(view) {
         return Some(refusal);
     }
+    if view.is_elsewhere(subject) && view.vouched() {
+        return Some(Rule::OperatorVouches.remove(Label::Retiring, subject));
+    }
+    // At another place this value may be alive whatever the current one's says.
+    if let Some(decision) = view.compare_identity(subject) {
+        return Some(decision);
+    }
     Some(match (view.liveness(subject), how) {
         (Some(Liveness::Dead), _) => Rule::RetiredIsDead.remove(Label::Retiring, subject),
         (

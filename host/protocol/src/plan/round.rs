@@ -21,11 +21,8 @@ pub(super) fn advance(view: &View<'_>) -> Decision {
     if step == Step::Create {
         return stepped(step);
     }
-    if !view.memory.identical.contains(candidate) {
-        let command = Command::CompareIdentity {
-            candidate: candidate.clone(),
-        };
-        return Rule::IdentityBeforeLogin.so(command);
+    if let Some(decision) = view.compare_identity(candidate) {
+        return decision;
     }
     // In an invocation that tests or promotes, an earlier one has set the candidate: its label says
     // so, and nothing else could.

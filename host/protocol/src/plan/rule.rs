@@ -68,6 +68,12 @@ rules! {
     DoubtHasNoTarget,
     /// Identity is compared before any login with a version.
     IdentityBeforeLogin,
+    /// A version of another place: no login is tried with it.
+    IdentityDiffers,
+    /// In doubt, of another place, and never applied there: give it up.
+    DoubtNeverApplied,
+    /// Of another place, and the operator vouches that it opens nothing.
+    OperatorVouches,
     /// Probe the version in doubt and the current one.
     AskWhatIsLive,
     /// A verdict proves nothing; stop.

@@ -47,7 +47,10 @@ pub(super) fn settle(view: &View<'_>) -> Option<Decision> {
         Goal::Step { token, .. } if token == view.current => {
             Some(Rule::TokenIsCurrent.so(Command::Done(Outcome::AlreadyCurrent)))
         }
-        Goal::Rotate { now: false, .. } if memory.found_promoted => {
+        // What a third run left in doubt meanwhile is resolved first.
+        Goal::Rotate { now: false, .. }
+            if memory.found_promoted && view.holder(Label::InDoubt).is_none() =>
+        {
             Some(promoted(view.current, Purpose::Replace, true))
         }
         _ => None,

@@ -59,7 +59,9 @@ pub fn world(world: &World) -> Result<(), String> {
     if !world.has_target() {
         return Ok(());
     }
-    if world.kind == Kind::Single {
+    if !world.reaches_target() {
+        // What names no server opens nothing; whoever wrote it has to correct it.
+    } else if world.kind == Kind::Single {
         let doors = [
             Label::Current,
             Label::Pending,
@@ -112,7 +114,9 @@ pub fn effect(
                 record.compared.contains(candidate),
                 "{command:?} before comparing identity"
             );
-            let journaled = after.holder(Label::InDoubt) == Some(candidate)
+            let withdrawn = before.withdrawn.contains(candidate);
+            let journaled = withdrawn
+                || after.holder(Label::InDoubt) == Some(candidate)
                 || after.current() == candidate
                 || !matches!(command, Command::Set { .. });
             hold!(
@@ -120,6 +124,13 @@ pub fn effect(
                 journaled,
                 "{candidate} was applied without being in doubt"
             );
+            let untouched = !withdrawn || after.accepts == before.accepts;
+            hold!(3, untouched, "{candidate} was withdrawn and applied");
+        }
+        Command::Withdraw { subject } if after.holder(Label::InDoubt) != Some(subject) => {
+            let credential = after.value(subject).credential();
+            let applied = record.set.contains(subject) && after.accepts.contains(&credential);
+            hold!(3, !applied, "{subject} was given up after being applied");
         }
         Command::Probe { subject } if before.holder(Label::InDoubt) == Some(subject) => {
             let fine = record.compared.contains(subject) || before.current() == subject;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use keyturn_protocol::*;
 
-use super::scenarios::{Coverage, rotate, rotated_once};
+use super::scenarios::{Coverage, retire, rotate, rotated_once};
 use super::world::{GRACE_MS, Kind, World, fails, id};
 
 /// Drives one run; `answer` may replace the world's answer to a command.
@@ -55,6 +55,7 @@ fn honest(_: &Command) -> Option<Event> {
 pub fn all(coverage: &mut Coverage) {
     refusals(coverage);
     doubts(coverage);
+    other_places(coverage);
     verdicts(coverage);
     settled_notes(coverage);
     operators(coverage);
@@ -120,7 +121,7 @@ fn refusals(coverage: &mut Coverage) {
     };
     let end = run(coverage, &mut dual, nowhere, honest);
     assert_eq!(reason(end), Reason::NothingToRestore);
-    let end = run(coverage, &mut dual, Goal::Retire { now: false }, honest);
+    let end = run(coverage, &mut dual, retire(false), honest);
     assert_eq!(outcome(end), Outcome::NothingToRetire);
 }
 
@@ -132,12 +133,7 @@ fn doubts(coverage: &mut Coverage) {
 
     let mut world = World::new(Kind::Dual, 0);
     let doubt = leave(&mut world, Label::InDoubt, "left", 7);
-    let end = run(
-        coverage,
-        &mut world.clone(),
-        Goal::Retire { now: false },
-        honest,
-    );
+    let end = run(coverage, &mut world.clone(), retire(false), honest);
     assert_eq!(reason(end), Reason::Unfinished(doubt.clone()));
     let differs = |command: &Command| {
         matches!(command, Command::CompareIdentity { .. }).then_some(Event::IdentityDiffers)
@@ -149,6 +145,71 @@ fn doubts(coverage: &mut Coverage) {
         matches!(outcome(end), Outcome::Promoted { .. }),
         "dead in doubt, then rotated"
     );
+}
+
+/// Values of another place than the current one's: no login is tried with them, and what may have
+/// been applied there ends by the operator's word alone.
+fn other_places(coverage: &mut Coverage) {
+    let vouched = Goal::Retire {
+        now: true,
+        vouched: true,
+    };
+    let no_login = |command: &Command| {
+        assert!(
+            !matches!(command, Command::Probe { .. } | Command::Retire { .. }),
+            "{command:?} at another place"
+        );
+        None
+    };
+    for (unanswered, expected) in [(None, false), (Some(1), false), (Some(0), true)] {
+        let mut world = World::new(Kind::Dual, 0);
+        let doubt = leave(&mut world, Label::InDoubt, "left", 7);
+        world
+            .unanswered
+            .extend(unanswered.map(|count| (doubt.clone(), count)));
+        let first = world.versions.get_mut(&id("first")).unwrap();
+        first.value.as_mut().unwrap().host = 1;
+        world.place = 1;
+        let end = run(coverage, &mut world.clone(), rotate(Kind::Dual), no_login);
+        if expected {
+            assert!(matches!(outcome(end), Outcome::Promoted { .. }));
+            continue;
+        }
+        assert_eq!(reason(end), Reason::IdentityDiffers(doubt.clone()));
+        let end = run(coverage, &mut world, vouched.clone(), no_login);
+        assert_eq!(outcome(end), Outcome::Retired { subject: doubt });
+        let end = run(coverage, &mut world, rotate(Kind::Dual), honest);
+        assert!(matches!(outcome(end), Outcome::Promoted { .. }));
+    }
+
+    // Of this place: the operator's word is not needed, and not taken.
+    let mut world = World::new(Kind::Dual, 0);
+    let doubt = leave(&mut world, Label::InDoubt, "left", 7);
+    let end = run(coverage, &mut world, vouched.clone(), honest);
+    assert_eq!(reason(end), Reason::Unfinished(doubt));
+
+    // A superseded value that was left behind at the old place.
+    let mut world = rotated_once(Kind::Dual, 0);
+    world.place = 1;
+    world.correct_place();
+    for goal in [retire(true), rotate(Kind::Dual)] {
+        let end = run(coverage, &mut world.clone(), goal, no_login);
+        assert_eq!(reason(end), Reason::IdentityDiffers(id("first")));
+    }
+    let end = run(coverage, &mut world, vouched, no_login);
+    let subject = id("first");
+    assert_eq!(outcome(end), Outcome::Retired { subject });
+    assert_eq!(world.holder(Label::Retiring), None);
+
+    // Withdrawn by a run that died before the label went: it is never applied again.
+    let mut world = World::new(Kind::Dual, 0);
+    let doubt = leave(&mut world, Label::InDoubt, "keyturn-left", 7);
+    world.labels.put(Label::Base, Some(id("first")));
+    world.unanswered.insert(doubt.clone(), 0);
+    world.withdrawn.insert(doubt.clone());
+    let end = run(coverage, &mut world, rotate(Kind::Dual), honest);
+    assert!(matches!(outcome(end), Outcome::Promoted { .. }));
+    assert_ne!(*world.current(), doubt);
 }
 
 /// Every pair of verdicts on a foreign version in doubt and the current one.
@@ -202,7 +263,7 @@ fn settled_notes(coverage: &mut Coverage) {
             seconds: GRACE_MS / 1_000
         }
     );
-    let end = run(coverage, &mut world, Goal::Retire { now: true }, honest);
+    let end = run(coverage, &mut world, retire(true), honest);
     assert_eq!(
         outcome(end),
         Outcome::Retired {
@@ -220,30 +281,15 @@ fn settled_notes(coverage: &mut Coverage) {
 fn operators(coverage: &mut Coverage) {
     let mut world = rotated_once(Kind::Assisted, 0);
     world.operator_acted = false;
-    let end = run(
-        coverage,
-        &mut world.clone(),
-        Goal::Retire { now: true },
-        honest,
-    );
+    let end = run(coverage, &mut world.clone(), retire(true), honest);
     assert_eq!(reason(end), Reason::OperatorOwes(id("first")));
     let unknown = |command: &Command| {
         matches!(command, Command::Probe { .. }).then_some(Event::Probed(Liveness::Unknown))
     };
-    let end = run(
-        coverage,
-        &mut world.clone(),
-        Goal::Retire { now: true },
-        unknown,
-    );
+    let end = run(coverage, &mut world.clone(), retire(true), unknown);
     assert_eq!(reason(end), Reason::LivenessUnknown(id("first")));
     world.operator_acted = true;
-    let end = run(
-        coverage,
-        &mut world.clone(),
-        Goal::Retire { now: false },
-        honest,
-    );
+    let end = run(coverage, &mut world.clone(), retire(false), honest);
     assert_eq!(
         outcome(end),
         Outcome::Retired {
@@ -283,7 +329,14 @@ fn journeys() -> Vec<(World, Goal)> {
         step: Step::Test,
         token: trial.begin_service_rotation(),
     };
+    let mut moved = World::new(Kind::Dual, 0);
+    let left = leave(&mut moved, Label::InDoubt, "left", 7);
+    moved.unanswered.insert(left, 0);
+    moved.place = 1;
+    let first = moved.versions.get_mut(&id("first")).unwrap();
+    first.value.as_mut().unwrap().host = 1;
     vec![
+        (moved, rotate(Kind::Dual)),
         (doubt, rotate(Kind::Dual)),
         (rotated_once(Kind::Dual, 0), rotate(Kind::Dual)),
         (World::new(Kind::Announced, 0), rotate(Kind::Announced)),
@@ -328,6 +381,7 @@ fn every_call_fails(coverage: &mut Coverage) {
         for retryable in [false, true] {
             for name in [
                 "Observe",
+                "Withdraw",
                 "MoveLabel",
                 "Promote",
                 "Create",
@@ -372,7 +426,7 @@ fn every_command_is_cancelled(coverage: &mut Coverage) {
     }
     assert_eq!(
         cancelled.len(),
-        13,
+        14,
         "every command was cancelled: {cancelled:?}"
     );
 }

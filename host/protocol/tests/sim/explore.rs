@@ -35,6 +35,8 @@ pub enum Fault {
     Edit { other_credential: bool },
     /// `CancelRotateSecret`: `AWSPENDING` goes, a new rotation begins.
     CancelPending,
+    /// A person corrects a host that was wrong.
+    Correct,
     /// The run is told to stop.
     CancelRun,
 }
@@ -137,7 +139,7 @@ impl Explorer {
             now: matches!(
                 goal,
                 Goal::Rotate { now: true, .. }
-                    | Goal::Retire { now: true }
+                    | Goal::Retire { now: true, .. }
                     | Goal::Restore { now: true, .. }
             ),
             ..Record::default()
@@ -290,6 +292,9 @@ impl Explorer {
         if let Reason::WithinGrace { seconds } = failure.reason {
             state.world.now_ms += seconds * 1_000;
         }
+        if failure.reason == Reason::Plugin(FailureClass::Path) && !state.world.reaches_target() {
+            state.world.correct_place();
+        }
         match &mut actor.driver {
             // The service repeats the whole rotation with the same token; if its version is lost,
             // the operator cancels and a new one begins.
@@ -323,8 +328,18 @@ impl Explorer {
         *self.fired.entry((fault, command.name())).or_default() += 1;
         match fault {
             Fault::CrashBefore | Fault::CrashAfter => {
-                if fault == Fault::CrashAfter {
-                    self.perform(state, index, &command)?;
+                match (&command, fault) {
+                    (_, Fault::CrashAfter) => {
+                        self.perform(state, index, &command)?;
+                    }
+                    // What is noted before the effect may be all that happened.
+                    (Command::Set { candidate }, _) => {
+                        state.world.begin_set(candidate);
+                    }
+                    (Command::Withdraw { subject }, _) => {
+                        state.world.begin_withdrawal(subject);
+                    }
+                    _ => {}
                 }
                 let mut actor = state.actors[index].clone();
                 self.start(&state.world, &mut actor);
@@ -342,8 +357,14 @@ impl Explorer {
                 effect,
                 retryable,
             } => {
-                if effect {
-                    self.perform(state, index, &command)?;
+                match &command {
+                    _ if effect => {
+                        self.perform(state, index, &command)?;
+                    }
+                    Command::Set { candidate } if applied != Applied::No => {
+                        state.world.begin_set(candidate);
+                    }
+                    _ => {}
                 }
                 let Event::PluginFailed(failure) = fails(class, applied) else {
                     unreachable!()
@@ -361,6 +382,10 @@ impl Explorer {
             Fault::ProbeUnknown => self.answer(state, index, Event::Probed(Liveness::Unknown))?,
             Fault::Edit { other_credential } => {
                 state.world.edit_by_hand(other_credential);
+                check::world(&state.world)?;
+            }
+            Fault::Correct => {
+                state.world.correct_place();
                 check::world(&state.world)?;
             }
             Fault::CancelPending => {
@@ -401,6 +426,7 @@ fn applies(fault: Fault, command: &Command, world: &World) -> bool {
             | Command::Finish { .. }
             | Command::Set { .. }
             | Command::Retire { .. }
+            | Command::Withdraw { .. }
     );
     match fault {
         Fault::CrashBefore | Fault::CrashAfter => writes,
@@ -420,6 +446,7 @@ fn applies(fault: Fault, command: &Command, world: &World) -> bool {
         }
         Fault::ProbeUnknown => matches!(command, Command::Probe { .. }),
         Fault::CancelPending => world.holder(Label::Pending).is_some(),
+        Fault::Correct => !world.reaches_target(),
         Fault::Edit { .. } | Fault::CancelRun => true,
     }
 }

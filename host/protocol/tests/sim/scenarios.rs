@@ -49,17 +49,22 @@ impl<'a> Tally<'a> {
         drivers: &[Driver],
         faults: u8,
     ) {
-        let kind = world.kind;
         let actors = drivers
             .iter()
             .map(|d| explorer.actor(&world, d.clone(), 9))
             .collect();
-        let verdict = explorer.explore(State {
+        let state = State {
             world,
             actors,
             faults_left: faults,
             struck: false,
-        });
+        };
+        self.explore_from(explorer, state);
+    }
+
+    pub fn explore_from(&mut self, explorer: &mut Explorer, state: State) {
+        let kind = state.world.kind;
+        let verdict = explorer.explore(state);
         self.schedules += verdict.unwrap_or_else(|what| panic!("{}, {kind:?}: {what}", self.name));
         self.states += explorer.states();
         self.fired += explorer.fired.values().sum::<u64>();
@@ -82,21 +87,30 @@ pub fn rotate(kind: Kind) -> Goal {
     }
 }
 
+pub fn retire(now: bool) -> Goal {
+    let vouched = false;
+    Goal::Retire { now, vouched }
+}
+
 /// A world in which the strategy has rotated before, so that a predecessor is in its grace.
 pub fn rotated_once(kind: Kind, grace_ms: u64) -> World {
     let mut explorer = Explorer::new(&[]);
     let world = World::new(kind, grace_ms);
-    let actors = vec![explorer.actor(&world, Driver::Goal(rotate(kind)), 0)];
-    let mut state = State {
-        world,
-        actors,
-        faults_left: 0,
-        struck: false,
-    };
+    let mut state = alone(&explorer, &world, &Driver::Goal(rotate(kind)));
     while state.actors[0].rotation.is_some() {
         explorer.advance(&mut state, 0).unwrap();
     }
     state.world
+}
+
+/// One driver, and no fault to come.
+fn alone(explorer: &Explorer, world: &World, driver: &Driver) -> State {
+    State {
+        actors: vec![explorer.actor(world, driver.clone(), 9)],
+        world: world.clone(),
+        faults_left: 0,
+        struck: false,
+    }
 }
 
 /// The worlds in which every strategy is tried: never rotated, in its grace, and past it.
@@ -135,7 +149,7 @@ fn goals(world: &World) -> Vec<Goal> {
         },
     ];
     if world.holder(Label::Previous).is_some() {
-        goals.extend([Goal::Retire { now: false }, Goal::Retire { now: true }]);
+        goals.extend([retire(false), retire(true)]);
         let supports = |purpose| kind.facts().purposes.contains(purpose);
         if supports(Purpose::Extend) {
             goals.push(Goal::Extend);
@@ -333,6 +347,72 @@ pub fn edited_by_hand(coverage: &mut Coverage) {
     tally.print();
 }
 
+/// A first value that names a wrong host, so that every rotation ends before it reaches a target,
+/// until somebody corrects it: at any point of a run or after it failed, and then by two runs at once,
+/// one of which may be about to apply the old candidate.
+pub fn corrected_place(coverage: &mut Coverage) {
+    let lost = Fault::Plugin {
+        class: FailureClass::Path,
+        applied: Applied::Unknown,
+        effect: false,
+        retryable: true,
+    };
+    let faults = [
+        Fault::Correct,
+        Fault::CrashBefore,
+        Fault::CrashAfter,
+        Fault::StoreBefore,
+        Fault::StoreAfter,
+        lost,
+    ];
+    let mut tally = Tally::new("corrected place", coverage);
+    for kind in [Kind::Alternating, Kind::Dual, Kind::Single] {
+        let mut world = World::new(kind, GRACE_MS);
+        world.place = 1;
+        let driver = Driver::Goal(rotate(kind));
+        let mut explorer = Explorer::new(&faults);
+        explorer.once = Some(Fault::Correct);
+        // Only what may have been applied elsewhere has to wait for the operator's word.
+        explorer.tolerates = |reason| matches!(reason, Reason::IdentityDiffers(_));
+        tally.explore(&mut explorer, world.clone(), &[driver.clone()], 2);
+        demand(&explorer, &faults[..1], &["MoveLabel", "Create", "Set"]);
+        demand(&explorer, &faults[1..3], &["Set", "Withdraw"]);
+        assert!(explorer.endings.contains_key("Promoted"));
+
+        for about_to_set in [true, false] {
+            let mut explorer = Explorer::new(&[]);
+            explorer.limits.store_attempts_max = 1;
+            explorer.tolerates = |reason| {
+                matches!(
+                    reason,
+                    Reason::WithinGrace { .. } | Reason::Contended | Reason::IdentityDiffers(_)
+                )
+            };
+            let mut state = alone(&explorer, &world, &driver);
+            while state.actors[0]
+                .rotation
+                .as_ref()
+                .map(Rotation::poll)
+                .is_some_and(|command| {
+                    !matches!(command, Command::Failed(_))
+                        && !(about_to_set && matches!(command, Command::Set { .. }))
+                })
+            {
+                explorer.advance(&mut state, 0).unwrap();
+            }
+            state.world.correct_place();
+            if !about_to_set {
+                state.actors[0] = explorer.actor(&state.world, driver.clone(), 9);
+            }
+            let other = explorer.actor(&state.world, driver.clone(), 9);
+            state.actors.push(other);
+            tally.explore_from(&mut explorer, state);
+            assert!(explorer.endings.contains_key("Promoted"));
+        }
+    }
+    tally.print();
+}
+
 /// The target's policy refuses the first values: three are replaced, then the run gives up; under
 /// the service's token there is no second value.
 pub fn rejected_values(coverage: &mut Coverage) {
@@ -383,20 +463,24 @@ pub fn states_of_every_command() -> Vec<Rotation> {
                 labels: without_pending(&world),
                 ..world.clone()
             };
+            // A version in doubt that never reached another place.
+            let mut moved = own.clone();
+            let first = VersionId::new("first");
+            moved.labels.put(Label::InDoubt, Some(first.clone()));
+            moved.unanswered.insert(first, 0);
+            moved.place = 1;
+            if moved.current().as_str() != "first" {
+                moved.correct_place();
+            }
             for (world, goal) in [
+                (moved, rotate(kind)),
                 (own.clone(), rotate(kind)),
-                (own, Goal::Retire { now: true }),
+                (own, retire(true)),
                 (world, trial),
             ] {
                 let mut explorer = Explorer::new(&[]);
                 explorer.tolerates = |_| true;
-                let actors = vec![explorer.actor(&world, Driver::Goal(goal), 0)];
-                let mut state = State {
-                    world,
-                    actors,
-                    faults_left: 0,
-                    struck: false,
-                };
+                let mut state = alone(&explorer, &world, &Driver::Goal(goal));
                 while let Some(rotation) = &state.actors[0].rotation {
                     found
                         .entry(rotation.poll().name())

@@ -113,6 +113,12 @@ pub struct World {
     pub refuses: BTreeSet<u8>,
     /// The operator has deleted the old key.
     pub operator_acted: bool,
+    /// The host that the target is really at; a value that names another one reaches nothing.
+    pub place: u8,
+    /// For each version that was ever set, how many of those calls were not answered with
+    /// `applied: no`.
+    pub unanswered: BTreeMap<VersionId, u8>,
+    pub withdrawn: BTreeSet<VersionId>,
 }
 
 pub fn id(text: &str) -> VersionId {
@@ -143,6 +149,9 @@ impl World {
             rotation_enabled: None,
             refuses: BTreeSet::new(),
             operator_acted: true,
+            place: 0,
+            unanswered: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
         };
         world.versions.insert(
             id("first"),
@@ -169,6 +178,11 @@ impl World {
 
     pub fn has_target(&self) -> bool {
         self.kind.facts().effect != Effect::None
+    }
+
+    /// Every connection leads to where the current version says.
+    pub fn reaches_target(&self) -> bool {
+        self.value(self.current()).host == self.place
     }
 
     pub fn is_live(&self, version: &VersionId) -> bool {
@@ -214,6 +228,9 @@ impl World {
                     version: version.clone(),
                     lead_left_ms: (at_ms + LEAD_MS).saturating_sub(self.now_ms),
                 }),
+            never_applied: self
+                .holder(Label::InDoubt)
+                .is_some_and(|doubt| self.unanswered.get(doubt) == Some(&0)),
         }
     }
 
@@ -226,6 +243,13 @@ impl World {
 
     /// Carries a command out without any fault.
     pub fn execute(&mut self, command: &Command) -> Event {
+        let connects = matches!(
+            command,
+            Command::Test { .. } | Command::Probe { .. } | Command::Retire { .. }
+        );
+        if connects && self.has_target() && !self.reaches_target() {
+            return fails(FailureClass::Path, Applied::No);
+        }
         match command {
             Command::Observe => Event::Observed(self.snapshot()),
             Command::NewToken => {
@@ -248,6 +272,7 @@ impl World {
                 }
             }
             Command::Set { candidate } => self.set(candidate),
+            Command::Withdraw { subject } => self.withdraw(subject),
             Command::Test { candidate } if self.is_live(candidate) => {
                 Event::Completed { changed: false }
             }
@@ -363,6 +388,48 @@ impl World {
     }
 
     fn set(&mut self, candidate: &VersionId) -> Event {
+        if !self.begin_set(candidate) {
+            return Event::Refused;
+        }
+        let event = self.apply(candidate);
+        if matches!(&event, Event::PluginFailed(failure) if failure.applied == Applied::No) {
+            *self.unanswered.entry(candidate.clone()).or_default() -= 1;
+        }
+        event
+    }
+
+    /// What is noted before a call of `set`; false if the version was withdrawn.
+    pub fn begin_set(&mut self, candidate: &VersionId) -> bool {
+        if self.withdrawn.contains(candidate) {
+            return false;
+        }
+        *self.unanswered.entry(candidate.clone()).or_default() += 1;
+        true
+    }
+
+    fn withdraw(&mut self, subject: &VersionId) -> Event {
+        if !self.begin_withdrawal(subject) {
+            return Event::Refused;
+        }
+        self.move_label(Label::InDoubt, &Some(subject.clone()), &None)
+    }
+
+    /// What is noted before the label goes; false if the version may have been applied.
+    pub fn begin_withdrawal(&mut self, subject: &VersionId) -> bool {
+        let never_applied = self.unanswered.get(subject) == Some(&0);
+        if never_applied {
+            self.withdrawn.insert(subject.clone());
+        }
+        never_applied
+    }
+
+    fn apply(&mut self, candidate: &VersionId) -> Event {
+        if self.value(candidate).host != self.value(self.current()).host {
+            return fails(FailureClass::Invalid, Applied::No);
+        }
+        if !self.reaches_target() {
+            return fails(FailureClass::Path, Applied::No);
+        }
         let new = self.value(candidate).credential();
         let current = self.value(self.current()).credential();
         if self.refuses.contains(&new.1) {
@@ -457,6 +524,14 @@ impl World {
         );
         self.labels.put(Label::Pending, None);
         self.put_current(&edited);
+    }
+
+    /// A person corrects the host by hand.
+    pub fn correct_place(&mut self) {
+        self.edit_by_hand(false);
+        let (current, place) = (self.current().clone(), self.place);
+        let version = self.versions.get_mut(&current);
+        version.and_then(|v| v.value.as_mut()).unwrap().host = place;
     }
 
     /// `RotateSecret`: an empty version under `AWSPENDING`, unless a rotation is in progress.

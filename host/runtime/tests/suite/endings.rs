@@ -182,7 +182,8 @@ async fn created_values_are_looked_at() {
         invalid("a value that is no JSON object, though CURRENT is one"),
     )
     .await;
-    let other = "the candidate's /host differs from CURRENT's, so no connection was made; a rotation keeps the identity: correct the candidate, or change CURRENT by hand first";
+    let other =
+        "its /host differs from CURRENT's, and only where CURRENT points a connection is made";
     check(
         "make {'host':'evil','port':1}",
         ErrorKind::IdentityChanged,

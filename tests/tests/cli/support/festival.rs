@@ -77,7 +77,15 @@ impl Festival {
 
     /// keyturn.toml with the usual grants; `more` are further lines of the secret's own table.
     pub(crate) fn configure(&self, strategy: &str, grace_seconds: u64, more: &str) {
-        let endpoint = self.endpoint();
+        self.configure_with(&self.endpoint(), strategy, grace_seconds, more);
+    }
+
+    /// The same where the server can be reached at several ports.
+    pub(crate) fn configure_at(&self, ports: &[u16], strategy: &str, grace_seconds: u64) {
+        self.configure_with(&endpoint_at(ports), strategy, grace_seconds, "");
+    }
+
+    fn configure_with(&self, endpoint: &str, strategy: &str, grace_seconds: u64, more: &str) {
         self.workspace.configure(&format!(
             "[secret.\"{SECRET}\"]\nplugin = \"postgres\"\nstrategy = \"{strategy}\"\n\
              grace_seconds = {grace_seconds}\ngrant.companion.admin = [\"{ADMIN_SECRET}\"]\n{more}\n\
@@ -88,8 +96,7 @@ impl Festival {
 
     /// What both endpoints are granted.
     pub(crate) fn endpoint(&self) -> String {
-        let port = self.port;
-        format!("hosts = [\"127.0.0.1\"]\nports = [{port}]\ntls = \"verify-full\"\nca = \"ca.pem\"")
+        endpoint_at(&[self.port])
     }
 
     /// The application's first value.
@@ -152,6 +159,10 @@ impl Festival {
             ),
         );
     }
+}
+
+fn endpoint_at(ports: &[u16]) -> String {
+    format!("hosts = [\"127.0.0.1\"]\nports = {ports:?}\ntls = \"verify-full\"\nca = \"ca.pem\"")
 }
 
 /// The block between ```sql and ``` that follows the README's mark.
