@@ -374,7 +374,12 @@ pub fn corrected_place(coverage: &mut Coverage) {
         explorer.once = Some(Fault::Correct);
         // Only what may have been applied elsewhere has to wait for the operator's word.
         explorer.tolerates = |reason| matches!(reason, Reason::IdentityDiffers(_));
-        tally.explore(&mut explorer, world.clone(), &[driver.clone()], 2);
+        tally.explore(
+            &mut explorer,
+            world.clone(),
+            std::slice::from_ref(&driver),
+            2,
+        );
         demand(&explorer, &faults[..1], &["MoveLabel", "Create", "Set"]);
         demand(&explorer, &faults[1..3], &["Set", "Withdraw"]);
         assert!(explorer.endings.contains_key("Promoted"));
@@ -389,14 +394,14 @@ pub fn corrected_place(coverage: &mut Coverage) {
                 )
             };
             let mut state = alone(&explorer, &world, &driver);
-            while state.actors[0]
+            let ends = |command: Command| match command {
+                Command::Set { .. } => about_to_set,
+                command => command.is_end(),
+            };
+            while !state.actors[0]
                 .rotation
                 .as_ref()
-                .map(Rotation::poll)
-                .is_some_and(|command| {
-                    !matches!(command, Command::Failed(_))
-                        && !(about_to_set && matches!(command, Command::Set { .. }))
-                })
+                .is_none_or(|rotation| ends(rotation.poll()))
             {
                 explorer.advance(&mut state, 0).unwrap();
             }
