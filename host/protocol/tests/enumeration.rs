@@ -103,7 +103,7 @@ fn every_schedule_keeps_the_invariants() {
     scenarios::cancelled(&mut coverage);
     scenarios::edited_by_hand(&mut coverage);
     scenarios::rejected_values(&mut coverage);
-    scenarios::corrected_place(&mut coverage);
+    sim::places::corrected_place(&mut coverage);
     sim::sequences::step_sequences(&mut coverage);
     sim::corners::all(&mut coverage);
 

@@ -9,7 +9,7 @@ use super::scenarios::{Coverage, retire, rotate, rotated_once};
 use super::world::{GRACE_MS, Kind, World, fails, id};
 
 /// Drives one run; `answer` may replace the world's answer to a command.
-fn run(
+pub fn run(
     coverage: &mut Coverage,
     world: &mut World,
     goal: Goal,
@@ -34,28 +34,28 @@ fn run(
     panic!("a run without end");
 }
 
-fn reason(end: Command) -> Reason {
+pub fn reason(end: Command) -> Reason {
     match end {
         Command::Failed(failure) => failure.reason,
         other => panic!("expected a failure, got {other:?}"),
     }
 }
 
-fn outcome(end: Command) -> Outcome {
+pub fn outcome(end: Command) -> Outcome {
     match end {
         Command::Done(outcome) => outcome,
         other => panic!("expected success, got {other:?}"),
     }
 }
 
-fn honest(_: &Command) -> Option<Event> {
+pub fn honest(_: &Command) -> Option<Event> {
     None
 }
 
 pub fn all(coverage: &mut Coverage) {
     refusals(coverage);
     doubts(coverage);
-    other_places(coverage);
+    super::places::left_at_other_places(coverage);
     verdicts(coverage);
     settled_notes(coverage);
     operators(coverage);
@@ -64,7 +64,7 @@ pub fn all(coverage: &mut Coverage) {
 }
 
 /// A version that a person, or another tool, left behind.
-fn leave(world: &mut World, label: Label, name: &str, key: u8) -> VersionId {
+pub fn leave(world: &mut World, label: Label, name: &str, key: u8) -> VersionId {
     let mut version = world.versions[world.current()].clone();
     version.value.as_mut().unwrap().key = key;
     world.versions.insert(id(name), version);
@@ -145,71 +145,6 @@ fn doubts(coverage: &mut Coverage) {
         matches!(outcome(end), Outcome::Promoted { .. }),
         "dead in doubt, then rotated"
     );
-}
-
-/// Values of another place than the current one's: no login is tried with them, and what may have
-/// been applied there ends by the operator's word alone.
-fn other_places(coverage: &mut Coverage) {
-    let vouched = Goal::Retire {
-        now: true,
-        vouched: true,
-    };
-    let no_login = |command: &Command| {
-        assert!(
-            !matches!(command, Command::Probe { .. } | Command::Retire { .. }),
-            "{command:?} at another place"
-        );
-        None
-    };
-    for (unanswered, expected) in [(None, false), (Some(1), false), (Some(0), true)] {
-        let mut world = World::new(Kind::Dual, 0);
-        let doubt = leave(&mut world, Label::InDoubt, "left", 7);
-        world
-            .unanswered
-            .extend(unanswered.map(|count| (doubt.clone(), count)));
-        let first = world.versions.get_mut(&id("first")).unwrap();
-        first.value.as_mut().unwrap().host = 1;
-        world.place = 1;
-        let end = run(coverage, &mut world.clone(), rotate(Kind::Dual), no_login);
-        if expected {
-            assert!(matches!(outcome(end), Outcome::Promoted { .. }));
-            continue;
-        }
-        assert_eq!(reason(end), Reason::IdentityDiffers(doubt.clone()));
-        let end = run(coverage, &mut world, vouched.clone(), no_login);
-        assert_eq!(outcome(end), Outcome::Retired { subject: doubt });
-        let end = run(coverage, &mut world, rotate(Kind::Dual), honest);
-        assert!(matches!(outcome(end), Outcome::Promoted { .. }));
-    }
-
-    // Of this place: the operator's word is not needed, and not taken.
-    let mut world = World::new(Kind::Dual, 0);
-    let doubt = leave(&mut world, Label::InDoubt, "left", 7);
-    let end = run(coverage, &mut world, vouched.clone(), honest);
-    assert_eq!(reason(end), Reason::Unfinished(doubt));
-
-    // A superseded value that was left behind at the old place.
-    let mut world = rotated_once(Kind::Dual, 0);
-    world.place = 1;
-    world.correct_place();
-    for goal in [retire(true), rotate(Kind::Dual)] {
-        let end = run(coverage, &mut world.clone(), goal, no_login);
-        assert_eq!(reason(end), Reason::IdentityDiffers(id("first")));
-    }
-    let end = run(coverage, &mut world, vouched, no_login);
-    let subject = id("first");
-    assert_eq!(outcome(end), Outcome::Retired { subject });
-    assert_eq!(world.holder(Label::Retiring), None);
-
-    // Withdrawn by a run that died before the label went: it is never applied again.
-    let mut world = World::new(Kind::Dual, 0);
-    let doubt = leave(&mut world, Label::InDoubt, "keyturn-left", 7);
-    world.labels.put(Label::Base, Some(id("first")));
-    world.unanswered.insert(doubt.clone(), 0);
-    world.withdrawn.insert(doubt.clone());
-    let end = run(coverage, &mut world, rotate(Kind::Dual), honest);
-    assert!(matches!(outcome(end), Outcome::Promoted { .. }));
-    assert_ne!(*world.current(), doubt);
 }
 
 /// Every pair of verdicts on a foreign version in doubt and the current one.

@@ -328,18 +328,10 @@ impl Explorer {
         *self.fired.entry((fault, command.name())).or_default() += 1;
         match fault {
             Fault::CrashBefore | Fault::CrashAfter => {
-                match (&command, fault) {
-                    (_, Fault::CrashAfter) => {
-                        self.perform(state, index, &command)?;
-                    }
-                    // What is noted before the effect may be all that happened.
-                    (Command::Set { candidate }, _) => {
-                        state.world.begin_set(candidate);
-                    }
-                    (Command::Withdraw { subject }, _) => {
-                        state.world.begin_withdrawal(subject);
-                    }
-                    _ => {}
+                if fault == Fault::CrashAfter {
+                    self.perform(state, index, &command)?;
+                } else {
+                    begin(&mut state.world, &command);
                 }
                 let mut actor = state.actors[index].clone();
                 self.start(&state.world, &mut actor);
@@ -357,14 +349,10 @@ impl Explorer {
                 effect,
                 retryable,
             } => {
-                match &command {
-                    _ if effect => {
-                        self.perform(state, index, &command)?;
-                    }
-                    Command::Set { candidate } if applied != Applied::No => {
-                        state.world.begin_set(candidate);
-                    }
-                    _ => {}
+                if effect {
+                    self.perform(state, index, &command)?;
+                } else if applied != Applied::No {
+                    begin(&mut state.world, &command);
                 }
                 let Event::PluginFailed(failure) = fails(class, applied) else {
                     unreachable!()
@@ -402,6 +390,19 @@ impl Explorer {
             Fault::CancelRun => self.answer(state, index, Event::Cancelled)?,
         }
         Ok(true)
+    }
+}
+
+/// What is noted before an effect, and may be all that happened.
+fn begin(world: &mut World, command: &Command) {
+    match command {
+        Command::Set { candidate } => {
+            world.begin_set(candidate);
+        }
+        Command::Withdraw { subject } => {
+            world.begin_withdrawal(subject);
+        }
+        _ => {}
     }
 }
 

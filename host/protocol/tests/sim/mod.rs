@@ -6,7 +6,9 @@
 pub mod check;
 pub mod corners;
 pub mod explore;
+pub mod places;
 pub mod sabotage;
 pub mod scenarios;
 pub mod sequences;
+mod target;
 pub mod world;

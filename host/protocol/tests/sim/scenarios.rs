@@ -104,7 +104,7 @@ pub fn rotated_once(kind: Kind, grace_ms: u64) -> World {
 }
 
 /// One driver, and no fault to come.
-fn alone(explorer: &Explorer, world: &World, driver: &Driver) -> State {
+pub fn alone(explorer: &Explorer, world: &World, driver: &Driver) -> State {
     State {
         actors: vec![explorer.actor(world, driver.clone(), 9)],
         world: world.clone(),
@@ -165,7 +165,7 @@ fn goals(world: &World) -> Vec<Goal> {
 }
 
 /// An injected fault that never struck proves nothing: each must have hit each of the commands.
-fn demand(explorer: &Explorer, faults: &[Fault], commands: &[&'static str]) {
+pub fn demand(explorer: &Explorer, faults: &[Fault], commands: &[&'static str]) {
     for fault in faults {
         for command in commands {
             assert!(
@@ -342,77 +342,6 @@ pub fn edited_by_hand(coverage: &mut Coverage) {
             let mut explorer = Explorer::new(&faults);
             explorer.once = Some(edit);
             explore_service(&mut tally, &mut explorer, World::new(kind, GRACE_MS), 2);
-        }
-    }
-    tally.print();
-}
-
-/// A first value that names a wrong host, so that every rotation ends before it reaches a target,
-/// until somebody corrects it: at any point of a run or after it failed, and then by two runs at once,
-/// one of which may be about to apply the old candidate.
-pub fn corrected_place(coverage: &mut Coverage) {
-    let lost = Fault::Plugin {
-        class: FailureClass::Path,
-        applied: Applied::Unknown,
-        effect: false,
-        retryable: true,
-    };
-    let faults = [
-        Fault::Correct,
-        Fault::CrashBefore,
-        Fault::CrashAfter,
-        Fault::StoreBefore,
-        Fault::StoreAfter,
-        lost,
-    ];
-    let mut tally = Tally::new("corrected place", coverage);
-    for kind in [Kind::Alternating, Kind::Dual, Kind::Single] {
-        let mut world = World::new(kind, GRACE_MS);
-        world.place = 1;
-        let driver = Driver::Goal(rotate(kind));
-        let mut explorer = Explorer::new(&faults);
-        explorer.once = Some(Fault::Correct);
-        // Only what may have been applied elsewhere has to wait for the operator's word.
-        explorer.tolerates = |reason| matches!(reason, Reason::IdentityDiffers(_));
-        tally.explore(
-            &mut explorer,
-            world.clone(),
-            std::slice::from_ref(&driver),
-            2,
-        );
-        demand(&explorer, &faults[..1], &["MoveLabel", "Create", "Set"]);
-        demand(&explorer, &faults[1..3], &["Set", "Withdraw"]);
-        assert!(explorer.endings.contains_key("Promoted"));
-
-        for about_to_set in [true, false] {
-            let mut explorer = Explorer::new(&[]);
-            explorer.limits.store_attempts_max = 1;
-            explorer.tolerates = |reason| {
-                matches!(
-                    reason,
-                    Reason::WithinGrace { .. } | Reason::Contended | Reason::IdentityDiffers(_)
-                )
-            };
-            let mut state = alone(&explorer, &world, &driver);
-            let ends = |command: Command| match command {
-                Command::Set { .. } => about_to_set,
-                command => command.is_end(),
-            };
-            while !state.actors[0]
-                .rotation
-                .as_ref()
-                .is_none_or(|rotation| ends(rotation.poll()))
-            {
-                explorer.advance(&mut state, 0).unwrap();
-            }
-            state.world.correct_place();
-            if !about_to_set {
-                state.actors[0] = explorer.actor(&state.world, driver.clone(), 9);
-            }
-            let other = explorer.actor(&state.world, driver.clone(), 9);
-            state.actors.push(other);
-            tally.explore_from(&mut explorer, state);
-            assert!(explorer.endings.contains_key("Promoted"));
         }
     }
     tally.print();

@@ -58,11 +58,13 @@ fn retirement_kills_the_old_user_and_proves_it() {
     let mut ctx = context("alternating");
     let candidate = create(&ctx, "v1");
     set(&ctx, &candidate).unwrap();
-    let error = retire(&ctx, &ctx.current).unwrap_err();
-    assert_eq!(
-        (error.kind, error.applied),
-        (ErrorKind::Conflict, Applied::No)
-    );
+    // What AWSCURRENT holds, under whatever version, is never killed.
+    let mut again = ctx.current.clone();
+    again.id = "put back by hand".into();
+    let outcome = retire(&ctx, &again).unwrap();
+    assert!(matches!(outcome.status, Status::Unchanged));
+    assert_eq!(outcome.findings[0].id, "in-use-again");
+    assert!(logs_in(&cluster, &ctx.current));
     promote(&mut ctx, candidate);
     let old = ctx.others[0].version.clone();
     let outcome = retire(&ctx, &old).unwrap();
