@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use keyturn_protocol::*;
 
 use super::check::{self, Record};
-use super::world::{World, fails};
+use super::world::World;
 
 /// What the adversary may do, at most as often as the scenario says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -314,6 +314,7 @@ impl Explorer {
     }
 
     /// Whether the fault can strike here; if so, it has.
+    // Long because every fault is one arm, and a fault is understood beside the others.
     fn strike(&mut self, state: &mut State, index: usize, fault: Fault) -> Result<bool, String> {
         let command = state.actors[index]
             .rotation
@@ -354,12 +355,11 @@ impl Explorer {
                 } else if applied != Applied::No {
                     begin(&mut state.world, &command);
                 }
-                let Event::PluginFailed(failure) = fails(class, applied) else {
-                    unreachable!()
-                };
                 let failure = PluginFailure {
+                    class,
+                    applied,
                     retryable,
-                    ..failure
+                    retry_after_ms: None,
                 };
                 self.answer(state, index, Event::PluginFailed(failure))?;
             }
