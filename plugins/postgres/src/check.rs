@@ -72,9 +72,7 @@ fn pair(
             if let Err(error) = facts.must_be_usable(&partner) {
                 found.fail("partner", error);
             }
-            found
-                .0
-                .push(right_over(&mut link, &partner, server.version)?);
+            found.0.push(right_over(&mut link, &partner, &server)?);
             drift(&mut link, current, &partner, &server, found)?;
         }
         None => {
@@ -87,9 +85,7 @@ fn pair(
                 ),
                 fix: None,
             });
-            found
-                .0
-                .push(right_over(&mut link, &current.user, server.version)?);
+            found.0.push(right_over(&mut link, &current.user, &server)?);
         }
     }
     link.close();
@@ -97,10 +93,10 @@ fn pair(
 }
 
 /// May this session change `role` (or, for a role to be made, grant its model to it)?
-fn right_over(link: &mut Link, role: &str, version: u32) -> Result<Finding, Error> {
+fn right_over(link: &mut Link, role: &str, server: &Server) -> Result<Finding, Error> {
     // From 16 on CREATEROLE alone is not enough. ADMIN OPTION on a role is asked for as the
     // privilege 'MEMBER WITH ADMIN OPTION'.
-    let admin_option = if version >= 160_000 {
+    let admin_option = if server.version >= 160_000 {
         format!(
             "pg_catalog.pg_has_role(session_user, {}, 'MEMBER WITH ADMIN OPTION')",
             literal(role)
@@ -118,9 +114,9 @@ fn right_over(link: &mut Link, role: &str, version: u32) -> Result<Finding, Erro
             "the server's answer has another shape than the question",
         ));
     };
-    let (who, role) = (ident(who), ident(role));
+    let (who, of) = (ident(who), ident(role));
     if may == "t" {
-        let summary = format!("{who} may change {role}");
+        let summary = format!("{who} may change {of}");
         return Ok(Finding {
             id: "privileges".into(),
             level: Level::Ok,
@@ -128,16 +124,11 @@ fn right_over(link: &mut Link, role: &str, version: u32) -> Result<Finding, Erro
             fix: None,
         });
     }
-    let grant = if version >= 160_000 {
-        format!(" GRANT {role} TO {who} WITH ADMIN OPTION;")
-    } else {
-        String::new()
-    };
     Ok(Finding {
         id: "privileges".into(),
         level: Level::Failure,
-        summary: format!("{who} may not change {role}"),
-        fix: Some(format!("ALTER ROLE {who} CREATEROLE;{grant}")),
+        summary: format!("{who} may not change {of}"),
+        fix: Some(server.sql_for_right_over(role)),
     })
 }
 

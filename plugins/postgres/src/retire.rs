@@ -21,12 +21,6 @@ pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, 
     if old.user == current.user && old.password.expose() == current.password.expose() {
         return Ok(in_use_again());
     }
-    if !old.is_of_the_family_of(&current) {
-        return Err(Error::invalid_secret(format!(
-            "{} is neither AWSCURRENT's user nor its partner; nothing changed",
-            ident(&old.user)
-        )));
-    }
     // If AWSCURRENT were dead, the value to retire could be the last one that works.
     let key = access::current_only(ctx, &Door::primary()?)?;
     let door = Door::writable()?;
@@ -37,6 +31,11 @@ pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, 
         applied: Applied::No,
         findings: Vec::new(),
     };
+    // The application has moved on to other users: these are not ours to change, but may be dead.
+    if !work.old.is_of_the_family_of(&current) {
+        key.link.close();
+        return work.prove_dead("Keyturn does not change users of another name than AWSCURRENT's: remove its password or the role");
+    }
     let mut link = access::administrator(ctx, &work.door, Some(key))?;
     if work.old.user != current.user {
         work.remove_password(&mut link)?;
@@ -45,7 +44,7 @@ pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, 
         work.end_sessions(&mut link, age_ms)?;
     }
     link.close();
-    work.prove_dead()
+    work.prove_dead("look at pg_hba.conf and at who else sets this role's password")
 }
 
 /// Somebody has put the old login back by hand, with other members changed: then it is not superseded
@@ -77,7 +76,8 @@ struct Work<'a> {
 impl Work<'_> {
     fn remove_password(&mut self, link: &mut Link) -> Result<(), Error> {
         let refused = matches!(self.door.knock(&self.old)?, Knock::WrongPassword(_));
-        Server::ask(link)?.must_be_writable(self.door.endpoint)?;
+        let server = Server::ask(link)?;
+        server.must_be_writable(self.door.endpoint)?;
         let role = self.old.user.clone();
         match RoleFacts::read(link, &role)? {
             None => {
@@ -93,7 +93,7 @@ impl Work<'_> {
         let doing = "removing the old user's password";
         let sql = remove_password(&role);
         in_transaction(link, doing, |link| {
-            statement(link, doing, &sql).map_err(|e| explain_right(e, &role))
+            statement(link, doing, &sql).map_err(|e| explain_right(e, &server, &role))
         })?;
         self.applied = Applied::Yes;
         Ok(())
@@ -114,15 +114,20 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn prove_dead(self) -> Result<Outcome, Error> {
+    /// `otherwise` says what to do if it is not.
+    fn prove_dead(self, otherwise: &str) -> Result<Outcome, Error> {
         let liveness = probe::liveness(self.ctx, &self.door, &self.old)
             .map_err(|error| error.applied(self.applied))?;
         if liveness != Liveness::Dead {
+            let (user, door) = (ident(&self.old.user), &self.door);
+            let found = match liveness {
+                Liveness::Live | Liveness::Mixed => "it still opens",
+                Liveness::Unknown | Liveness::Dead => {
+                    "the server is a standby, or refuses this role for another reason than its password"
+                }
+            };
             return Err(Error::unprotected(format!(
-                "the old password of {} is not proven dead (it is {liveness:?} at endpoint `{}`); \
-                 look at pg_hba.conf and at who else sets this role's password",
-                ident(&self.old.user),
-                self.door
+                "the old password of {user} is not proven dead at endpoint `{door}`: {found}; {otherwise}"
             ))
             .applied(self.applied));
         }

@@ -44,6 +44,17 @@ impl Server {
         }
     }
 
+    /// What gives this session's user the right to change a role, in the server's own terms.
+    pub(crate) fn sql_for_right_over(&self, role: &str) -> String {
+        let (who, role) = (ident(&self.session_user), ident(role));
+        let mut sql = format!("ALTER ROLE {who} CREATEROLE;");
+        // From 16 on CREATEROLE alone reaches no role that somebody else made.
+        if self.version >= 160_000 {
+            sql.push_str(&format!(" GRANT {role} TO {who} WITH ADMIN OPTION;"));
+        }
+        sql
+    }
+
     /// Roles cannot be changed on a standby, and what it says about a password may be old.
     pub(crate) fn must_be_writable(&self, endpoint: &str) -> Result<(), Error> {
         if !self.in_recovery {

@@ -122,14 +122,15 @@ fn give_password(
     current: &Login,
     wanted: &Login,
 ) -> Result<Option<Finding>, Error> {
-    Server::ask(link)?.must_be_writable(door.endpoint)?;
+    let server = Server::ask(link)?;
+    server.must_be_writable(door.endpoint)?;
     let verifier = new_verifier(wanted);
     let doing = "giving the second user its password";
     in_transaction(link, doing, |link| {
         if let Some(facts) = RoleFacts::read(link, &wanted.user)? {
             facts.must_be_usable(&wanted.user)?;
             let sql = sql::set_password(&wanted.user, &verifier);
-            statement(link, doing, &sql).map_err(|e| explain_right(e, &wanted.user))?;
+            statement(link, doing, &sql).map_err(|e| explain_right(e, &server, &wanted.user))?;
             return Ok(None);
         }
         let Some(template) = server::template(link, &current.user)? else {
@@ -140,7 +141,7 @@ fn give_password(
         };
         let doing = "making the second user";
         for sql in sql::create_double(&wanted.user, &template, &verifier) {
-            statement(link, doing, &sql).map_err(|e| explain_right(e, &current.user))?;
+            statement(link, doing, &sql).map_err(|e| explain_right(e, &server, &current.user))?;
         }
         Ok(Some(Finding {
             id: "second-user-made".into(),
@@ -156,12 +157,11 @@ fn give_password(
 }
 
 /// The commonest failure of a first rotation, so it names the grant.
-pub(crate) fn explain_right(mut error: Error, role: &str) -> Error {
+pub(crate) fn explain_right(mut error: Error, server: &Server, role: &str) -> Error {
     if error.kind == ErrorKind::Permission {
-        let role = ident(role);
+        let sql = server.sql_for_right_over(role);
         error.message = format!(
-            "{}; nothing changed; the rotating role needs CREATEROLE and, from PostgreSQL 16 on, \
-             the ADMIN OPTION: GRANT {role} TO <rotating role> WITH ADMIN OPTION;",
+            "{}; nothing changed; run, as a superuser: {sql}",
             error.message
         );
     }

@@ -101,9 +101,9 @@ fn drift_gate(
     let summary = match server::drift(link, users, server.version)? {
         None => {
             return Err(Error::drift(format!(
-                "one of the two users {} and {} does not exist (any more); AWSCURRENT stays",
-                ident(users[0]),
-                ident(users[1])
+                "AWSCURRENT's user {} does not exist any more at the server, so nobody who holds AWSCURRENT \
+                 can log in; make it again with the set-up SQL of the plugin's README, then rotate",
+                ident(&current.user)
             )));
         }
         Some(Drift::Apart { differences, fix }) => return Err(apart(users, &differences, &fix)),
