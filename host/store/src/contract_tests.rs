@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use crate::clock::ManualClock;
 use crate::contract::Subject;
 use crate::embedded::{EmbeddedStore, MasterKey};
-use crate::error::StoreError;
+use crate::error::{ErrorKind, StoreError};
 use crate::memory::MemoryStore;
 use crate::store::SecretStore;
-use crate::types::{SecretName, VersionId};
+use crate::types::{NewSecret, SecretName, VersionId};
 
 const START_MS: u64 = 1_700_000_000_000;
 
@@ -77,4 +77,38 @@ mod embedded {
 mod memory {
     use super::*;
     crate::store_contract!(new_memory);
+}
+
+/// Not a case of the suite: a store of many machines may keep nobody away.
+async fn one_run_at_a_time(subject: &dyn Subject) {
+    let store = subject.store();
+    for name in ["a", "b"] {
+        let new = NewSecret {
+            id: VersionId::new("00000000-0000-0000-0000-000000000001").unwrap(),
+            value: "value".into(),
+            description: None,
+        };
+        store
+            .create_secret(&SecretName::new(name).unwrap(), new)
+            .await
+            .unwrap();
+    }
+    let (a, b) = (SecretName::new("a").unwrap(), SecretName::new("b").unwrap());
+    let first = store.begin_run(&a).await.unwrap();
+    assert!(first.is_some());
+    assert!(store.begin_run(&a).await.unwrap().is_none());
+    assert!(store.begin_run(&b).await.unwrap().is_some());
+    drop(first);
+    assert!(store.begin_run(&a).await.unwrap().is_some());
+    let error = store
+        .begin_run(&SecretName::new("c").unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn runs_of_one_secret_follow_each_other() {
+    one_run_at_a_time(&new_embedded().await).await;
+    one_run_at_a_time(&new_memory().await).await;
 }

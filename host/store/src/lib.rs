@@ -28,7 +28,7 @@ pub mod memory;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Changed, ErrorKind, StoreError};
-pub use store::SecretStore;
+pub use store::{RunGuard, SecretStore};
 pub use types::{
     NewSecret, Notes, Put, SecretDescription, SecretName, StoredVersion, VersionDescription,
     VersionId, Which,

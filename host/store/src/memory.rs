@@ -1,7 +1,7 @@
 //! The store in memory, for simulations and tests: the same semantics as the embedded store, nothing durable. It
 //! lives as long as the process and never touches a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::labels;
 use crate::limits;
 use crate::rules::{self, Held};
-use crate::store::SecretStore;
+use crate::store::{RunGuard, SecretStore};
 use crate::types::{
     NewSecret, Notes, Put, SecretDescription, SecretName, StoredVersion, VersionDescription,
     VersionId, Which,
@@ -22,6 +22,21 @@ use crate::types::{
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     secrets: Mutex<BTreeMap<SecretName, Secret>>,
+    /// The secrets on which a run is at work.
+    runs: Arc<Mutex<BTreeSet<SecretName>>>,
+}
+
+/// Takes its secret off the runs at work when it is dropped.
+struct Run {
+    runs: Arc<Mutex<BTreeSet<SecretName>>>,
+    secret: SecretName,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.remove(&self.secret);
+    }
 }
 
 struct Secret {
@@ -46,6 +61,7 @@ impl MemoryStore {
         Self {
             clock,
             secrets: Mutex::new(BTreeMap::new()),
+            runs: Arc::default(),
         }
     }
 
@@ -230,6 +246,16 @@ impl SecretStore for MemoryStore {
             secret.changed_at_ms = now_ms;
         }
         Ok(())
+    }
+
+    async fn begin_run(&self, name: &SecretName) -> Result<Option<RunGuard>, StoreError> {
+        self.read(name, |_| Ok(()))?;
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = runs.insert(name.clone());
+        Ok(free.then(|| {
+            let (runs, secret) = (Arc::clone(&self.runs), name.clone());
+            RunGuard::new(Run { runs, secret })
+        }))
     }
 
     async fn notes(&self, name: &SecretName) -> Result<Notes, StoreError> {

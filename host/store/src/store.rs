@@ -1,6 +1,9 @@
 //! The trait that every store implements. It exists so that the engine cannot tell a SQLite file from AWS Secrets
 //! Manager; it never offers what only one of them could keep.
 
+use std::any::Any;
+use std::fmt;
+
 use async_trait::async_trait;
 use secrecy::SecretString;
 
@@ -99,6 +102,17 @@ pub trait SecretStore: Send + Sync {
         to: Option<&VersionId>,
     ) -> Result<(), StoreError>;
 
+    /// Keeps every other run away from a secret, in this process and in others, until the answer is dropped or the
+    /// process ends; `None` if a run is at work already. It guards nothing else: values are written and labels are
+    /// moved without it. A store that many machines share may keep nobody away and always answer a guard; there the
+    /// labels alone have to do, and they leave a window of one call to the target.
+    ///
+    /// After a crash of the caller: no run is at work.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such secret; `Unavailable` if the guard cannot be had for another reason.
+    async fn begin_run(&self, name: &SecretName) -> Result<Option<RunGuard>, StoreError>;
+
     /// Reads the secret's notes. Changes nothing.
     ///
     /// # Errors
@@ -118,4 +132,25 @@ pub trait SecretStore: Send + Sync {
         expected_revision: u64,
         json: &str,
     ) -> Result<u64, StoreError>;
+}
+
+/// The right to work on one secret; see [`SecretStore::begin_run`].
+#[must_use = "the next run may begin when this is dropped"]
+pub struct RunGuard {
+    _held: Box<dyn Any + Send + Sync>,
+}
+
+impl RunGuard {
+    /// A guard that lasts as long as `held`.
+    pub fn new(held: impl Any + Send + Sync) -> Self {
+        Self {
+            _held: Box::new(held),
+        }
+    }
+}
+
+impl fmt::Debug for RunGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RunGuard")
+    }
 }

@@ -1,6 +1,8 @@
 use async_trait::async_trait;
 use keyturn_store::memory::MemoryStore;
-use keyturn_store::{NewSecret, Notes, Put, SecretDescription, StoreError, SystemClock, VersionId};
+use keyturn_store::{
+    NewSecret, Notes, Put, RunGuard, SecretDescription, StoreError, SystemClock, VersionId,
+};
 use secrecy::SecretString;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -246,6 +248,10 @@ impl SecretStore for PromotesMeanwhile {
         _: Option<&VersionId>,
     ) -> Result<(), StoreError> {
         unreachable!("a prober changes nothing")
+    }
+
+    async fn begin_run(&self, _: &SecretName) -> Result<Option<RunGuard>, StoreError> {
+        unreachable!("a prober makes no run")
     }
 
     async fn notes(&self, _: &SecretName) -> Result<Notes, StoreError> {

@@ -14,6 +14,7 @@ mod master_key;
 mod open_tests;
 mod opened;
 mod rows;
+mod runs;
 mod schema;
 mod seal;
 mod write;
@@ -30,13 +31,14 @@ use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::labels;
 use crate::rules;
-use crate::store::SecretStore;
+use crate::store::{RunGuard, SecretStore};
 use crate::types::{
     NewSecret, Notes, Put, SecretDescription, SecretName, StoredVersion, VersionId, Which,
 };
 
 pub use file::OpenError;
 pub use master_key::{MASTER_KEY_BYTES, MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
+use runs::Runs;
 use seal::DataKey;
 use write::Write;
 
@@ -50,6 +52,7 @@ pub struct EmbeddedStore {
     readers: SqlitePool,
     key: DataKey,
     clock: Arc<dyn Clock>,
+    runs: Runs,
 }
 
 impl EmbeddedStore {
@@ -90,6 +93,7 @@ impl EmbeddedStore {
                 readers,
                 key,
                 clock,
+                runs: Runs::of(&path),
             }),
             Err(error) => {
                 writer.close().await;
@@ -272,6 +276,12 @@ impl SecretStore for EmbeddedStore {
         write.labels(secret, &held, &after).await?;
         rows::touch_secret(write.statement(), secret, now_ms).await?;
         write.commit().await
+    }
+
+    async fn begin_run(&self, name: &SecretName) -> Result<Option<RunGuard>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(errors::statement)?;
+        let secret = rows::secret(&mut connection, name).await?;
+        self.runs.begin(secret)
     }
 
     async fn notes(&self, name: &SecretName) -> Result<Notes, StoreError> {
