@@ -48,7 +48,7 @@ pub enum Command {
         candidate: VersionId,
     },
     /// Make the target accept the candidate. Answer: `Completed`, `StillPending`, or `Refused` if
-    /// that version was withdrawn.
+    /// that version is not in doubt any more, was withdrawn, or is current already.
     ///
     /// Before the call the engine notes that its answer is awaited, and after an answer with
     /// `applied: no` that it is not: so a version is known never to have been applied.

@@ -25,10 +25,12 @@ pub enum Outcome {
     AlreadyCurrent,
     /// `testSecret` without a candidate: the configuration works, nothing was changed.
     Checked,
-    /// The superseded value is dead, or gone from the current version.
+    /// The superseded value has come to its end: dead, or gone from the current version.
     Retired {
         /// The version whose value that was.
         subject: VersionId,
+        /// False: nothing was asked, the operator vouched for it.
+        proven: bool,
     },
     /// Nothing is owed.
     NothingToRetire,

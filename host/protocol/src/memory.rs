@@ -62,8 +62,8 @@ pub(crate) struct Memory {
     pub(crate) planned: Option<(VersionId, How)>,
     pub(crate) liveness: BTreeMap<VersionId, Liveness>,
     pub(crate) rejected: BTreeSet<VersionId>,
-    /// The version whose value this run brought to its end.
-    pub(crate) retired: Option<VersionId>,
+    /// The version whose value this run brought to its end, and whether that was proven.
+    pub(crate) retired: Option<(VersionId, bool)>,
     /// This run took `AWSPENDING` off the invocation's token.
     pub(crate) gave_up_pending: bool,
     pub(crate) check_passed: bool,
@@ -111,8 +111,10 @@ impl Memory {
         } else if current != self.snapshot.holder(Label::Current) {
             self.forget_all();
         }
-        if self.promoted.is_none() {
-            self.promoted = self.attempted.clone().filter(|(to, _)| current == Some(to));
+        // It came to be, though the answer was lost: by this run, or by another one with the same goal.
+        let came_to_be = |(to, _): &mut (VersionId, Purpose)| current == Some(&*to);
+        if let Some(promoted) = self.attempted.take_if(came_to_be) {
+            self.promoted = Some(promoted);
         }
         let fence_lost =
             self.fenced.is_some() && self.fenced.as_ref() != snapshot.holder(Label::InDoubt);
@@ -148,13 +150,17 @@ impl Memory {
     pub(crate) fn moved(&mut self, label: Label, to: Option<VersionId>) -> Next {
         match (label, &to) {
             (Label::Pending, None) => self.gave_up_pending = true,
-            (Label::Retiring, None) => self.retired = self.snapshot.labels.holder(label).cloned(),
+            (Label::Retiring, None) => {
+                let ended = self.snapshot.labels.holder(label).cloned();
+                self.retired = ended.map(|ended| self.ended(ended));
+            }
             (Label::InDoubt, Some(_)) => self.fenced.clone_from(&to),
             (Label::InDoubt, None) => {
                 self.fenced = None;
                 let labels = &self.snapshot.labels;
                 let ended = labels.holder(label).cloned();
-                self.retired = ended.filter(|ended| !labels.is_on(Label::Current, ended));
+                let ended = ended.filter(|ended| !labels.is_on(Label::Current, ended));
+                self.retired = ended.map(|ended| self.ended(ended));
             }
             _ => {}
         }
@@ -163,6 +169,12 @@ impl Memory {
         let read_back = label == Label::InDoubt && to.is_some();
         self.snapshot.labels.put(label, to);
         if read_back { Next::Observe } else { Next::Plan }
+    }
+
+    /// What is of another place was not asked about.
+    fn ended(&self, version: VersionId) -> (VersionId, bool) {
+        let proven = !self.elsewhere.contains(&version);
+        (version, proven)
     }
 
     pub(crate) fn attempted(&mut self, to: VersionId, purpose: Option<Purpose>) {
@@ -181,7 +193,7 @@ impl Memory {
         labels.put(Label::Current, Some(to.clone()));
         let owed = self.snapshot.owed.take();
         if purpose == Some(Purpose::Retire) {
-            self.retired = owed.map(|owed| owed.subject);
+            self.retired = owed.map(|owed| (owed.subject, true));
         }
         self.snapshot.announced = (purpose == Some(Purpose::Announce)).then(|| Announced {
             version: to.clone(),
@@ -245,6 +257,13 @@ impl Memory {
         } else {
             Next::Fail(Reason::CheckFailed)
         }
+    }
+
+    /// Another run has brought it to its end, whichever: this one must not apply it any more.
+    pub(crate) fn set_refused(&mut self, candidate: VersionId) -> Next {
+        self.fenced = None;
+        self.rejected.insert(candidate);
+        Next::Observe
     }
 
     /// A value that the target refused while nothing changed may be given up; the caller says

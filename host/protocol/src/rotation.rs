@@ -110,8 +110,7 @@ impl Rotation {
             (Command::CompareIdentity { candidate }, Event::IdentityDiffers) => {
                 memory.identity_differs(candidate.clone())
             }
-            // Another run has withdrawn it, so it may not be applied by anybody any more.
-            (Command::Set { candidate }, Event::Refused) => memory.reject(candidate.clone()),
+            (Command::Set { candidate }, Event::Refused) => memory.set_refused(candidate.clone()),
             (Command::Set { candidate }, Event::Completed { changed }) => {
                 memory.set_done(candidate.clone(), changed)
             }
@@ -137,8 +136,10 @@ impl Rotation {
             (Command::Check, Event::Checked { passed }) => memory.checked(passed),
             (Command::Wait { why, .. }, Event::Elapsed) => match why {
                 WaitReason::Lead => memory.lead_elapsed(limits),
-                WaitReason::StoreRetry => Next::Observe,
-                WaitReason::Propagation | WaitReason::PluginRetry => Next::Plan,
+                // While this run paused, another one may have taken the candidate up.
+                WaitReason::StoreRetry | WaitReason::Propagation | WaitReason::PluginRetry => {
+                    Next::Observe
+                }
             },
             // A rejection counts where the value is first shown to somebody: to the target, or to
             // the test where there is none. After `set` a test's rejection proves nothing.

@@ -100,6 +100,7 @@ fn every_schedule_keeps_the_invariants() {
     scenarios::failing_calls(&mut coverage);
     scenarios::failing_store(&mut coverage);
     scenarios::two_rotators(&mut coverage);
+    scenarios::a_sleeper(&mut coverage);
     scenarios::cancelled(&mut coverage);
     scenarios::edited_by_hand(&mut coverage);
     scenarios::rejected_values(&mut coverage);

@@ -19,7 +19,10 @@ pub(super) fn settle_predecessor(view: &View<'_>) -> Option<Decision> {
         } => None,
         Goal::Retire { .. } => Some(retire(view)),
         _ => end_label(view).or_else(|| {
-            let beginning = view.candidate().is_none() && view.memory.promoted.is_none();
+            // A run goes on with what it promoted itself, unless somebody else has promoted since.
+            let promoted = view.memory.promoted.as_ref();
+            let goes_on = promoted.is_some_and(|(version, _)| version == view.current);
+            let beginning = view.candidate().is_none() && !goes_on;
             beginning.then(|| within_grace(view))?
         }),
     }
@@ -34,8 +37,9 @@ fn retire(view: &View<'_>) -> Decision {
         return round::advance(view);
     }
     match &view.memory.retired {
-        Some(subject) => Rule::Retired.so(Command::Done(Outcome::Retired {
+        Some((subject, proven)) => Rule::Retired.so(Command::Done(Outcome::Retired {
             subject: subject.clone(),
+            proven: *proven,
         })),
         None => Rule::NothingIsOwed.so(Command::Done(Outcome::NothingToRetire)),
     }

@@ -29,6 +29,7 @@ impl Record {
             (Command::Test { candidate }, Event::Completed { .. }) => {
                 self.tested.insert(candidate.clone());
             }
+            (Command::Set { .. }, Event::Refused) => {}
             (Command::Set { candidate }, _) => {
                 self.set.insert(candidate.clone());
             }
@@ -115,7 +116,8 @@ pub fn effect(
                 "{command:?} before comparing identity"
             );
             let withdrawn = before.withdrawn.contains(candidate);
-            let journaled = withdrawn
+            let refused = before.unanswered == after.unanswered;
+            let journaled = refused
                 || after.holder(Label::InDoubt) == Some(candidate)
                 || after.current() == candidate
                 || !matches!(command, Command::Set { .. });
@@ -144,6 +146,7 @@ pub fn effect(
             let same = old.is_none_or(|old| old == after.value(token));
             hold!(5, same, "{token} changed its value");
             let in_doubt = before.holder(Label::InDoubt);
+            let in_doubt = in_doubt.filter(|doubt| *doubt != before.current());
             let replaced = in_doubt.is_some_and(|version| record.set.contains(version));
             hold!(
                 7,
@@ -172,35 +175,26 @@ pub fn effect(
                 subject != before.current(),
                 "{subject} is current and was killed"
             );
-            grace(before, record, Some(subject), None)?;
-        }
-        // Keeping the key, and with it the old one's slot, supersedes nothing.
-        Command::Finish { candidate, base }
-            if before.value(candidate).key != before.value(base).key =>
-        {
-            grace(before, record, None, Some(base))?;
         }
         _ => {}
     }
-    Ok(())
+    grace(before, after, record)
 }
 
-/// A grace that binds is not ended before its time, neither by killing nor by superseding.
-fn grace(
-    before: &World,
-    record: &Record,
-    killed: Option<&VersionId>,
-    superseded: Option<&VersionId>,
-) -> Result<(), String> {
-    let Some(note) = before.note.as_ref() else {
-        return Ok(());
-    };
-    // Superseding the same value again begins its grace anew.
-    let concerned =
-        killed.is_none_or(|version| *version == note.subject) && superseded != Some(&note.subject);
-    let binding = before.binds(note) && concerned;
-    let early = binding && note.due_ms > before.now_ms && !record.now;
-    hold!(9, !early, "the grace of {} was ended early", note.subject);
+/// What was promised to stay accepted is, until its time, whatever labels and notes say meanwhile.
+fn grace(before: &World, after: &World, record: &Record) -> Result<(), String> {
+    let accepted = after.accepted();
+    for lost in before.accepted().difference(&accepted) {
+        let promised = before
+            .promised
+            .get(lost)
+            .is_some_and(|until_ms| *until_ms > before.now_ms);
+        hold!(
+            9,
+            !promised || record.now,
+            "the grace of {lost:?} was ended early"
+        );
+    }
     Ok(())
 }
 

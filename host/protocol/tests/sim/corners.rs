@@ -190,7 +190,7 @@ fn verdicts(coverage: &mut Coverage) {
 /// Notes that lag behind the label do not hold up the next rotation.
 fn settled_notes(coverage: &mut Coverage) {
     let mut world = rotated_once(Kind::Dual, GRACE_MS);
-    let note = world.note.clone();
+    let notes = world.notes.clone();
     let end = run(coverage, &mut world.clone(), rotate(Kind::Dual), honest);
     assert_eq!(
         reason(end),
@@ -202,10 +202,11 @@ fn settled_notes(coverage: &mut Coverage) {
     assert_eq!(
         outcome(end),
         Outcome::Retired {
-            subject: id("first")
+            subject: id("first"),
+            proven: true
         }
     );
-    world.note = note;
+    world.notes = notes;
     let end = run(coverage, &mut world, rotate(Kind::Dual), honest);
     assert!(matches!(
         outcome(end),
@@ -228,7 +229,8 @@ fn operators(coverage: &mut Coverage) {
     assert_eq!(
         outcome(end),
         Outcome::Retired {
-            subject: id("first")
+            subject: id("first"),
+            proven: true
         }
     );
     let asks =

@@ -152,11 +152,25 @@ impl Explorer {
         }));
     }
 
+    fn key(&self, hasher: &RandomState, state: &State) -> u64 {
+        let State {
+            world,
+            actors,
+            faults_left,
+            struck,
+        } = state;
+        let mut actors: Vec<_> = actors.iter().map(|actor| hasher.hash_one(actor)).collect();
+        if self.symmetric {
+            actors.sort_unstable();
+        }
+        hasher.hash_one((world, actors, faults_left, struck))
+    }
+
     /// The number of schedules from here, or what went wrong on one of them.
     pub fn explore(&mut self, state: State) -> Result<u128, String> {
         let key = (
-            self.hashers.0.hash_one(&state),
-            self.hashers.1.hash_one(&state),
+            self.key(&self.hashers.0, &state),
+            self.key(&self.hashers.1, &state),
         );
         match self.seen.get(&key) {
             Some(Some(schedules)) => return Ok(*schedules),
@@ -315,7 +329,12 @@ impl Explorer {
 
     /// Whether the fault can strike here; if so, it has.
     // Long because every fault is one arm, and a fault is understood beside the others.
-    fn strike(&mut self, state: &mut State, index: usize, fault: Fault) -> Result<bool, String> {
+    pub fn strike(
+        &mut self,
+        state: &mut State,
+        index: usize,
+        fault: Fault,
+    ) -> Result<bool, String> {
         let command = state.actors[index]
             .rotation
             .as_ref()
@@ -402,6 +421,11 @@ fn begin(world: &mut World, command: &Command) {
         Command::Withdraw { subject } => {
             world.begin_withdrawal(subject);
         }
+        Command::MoveLabel {
+            label: Label::InDoubt,
+            from,
+            to: None,
+        } => world.forbid_set(from.as_ref()),
         _ => {}
     }
 }

@@ -108,7 +108,13 @@ pub fn left_at_other_places(coverage: &mut Coverage) {
         }
         assert_eq!(reason(end), Reason::IdentityDiffers(doubt.clone()));
         let end = run(coverage, &mut world, vouched.clone(), no_login);
-        assert_eq!(outcome(end), Outcome::Retired { subject: doubt });
+        assert_eq!(
+            outcome(end),
+            Outcome::Retired {
+                subject: doubt,
+                proven: false
+            }
+        );
         let end = run(coverage, &mut world, rotate(Kind::Dual), honest);
         assert!(matches!(outcome(end), Outcome::Promoted { .. }));
     }
@@ -129,7 +135,13 @@ pub fn left_at_other_places(coverage: &mut Coverage) {
     }
     let end = run(coverage, &mut world, vouched, no_login);
     let subject = id("first");
-    assert_eq!(outcome(end), Outcome::Retired { subject });
+    assert_eq!(
+        outcome(end),
+        Outcome::Retired {
+            subject,
+            proven: false
+        }
+    );
     assert_eq!(world.holder(Label::Retiring), None);
 
     // Withdrawn by a run that died before the label went: it is never applied again.

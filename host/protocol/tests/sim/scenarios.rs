@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use keyturn_protocol::*;
 
-use super::explore::{Driver, Explorer, Fault, State};
+use super::explore::{Actor, Driver, Explorer, Fault, State};
 use super::world::{GRACE_MS, Kind, World};
 
 /// What all scenarios together have reached.
@@ -296,6 +296,57 @@ pub fn two_rotators(coverage: &mut Coverage) {
         }
     }
     tally.print();
+}
+
+/// A run whose `set` failed pauses before it tries again; meanwhile others promote, once or twice, one of
+/// them while it wakes.
+pub fn a_sleeper(coverage: &mut Coverage) {
+    let busy = Fault::Plugin {
+        class: FailureClass::Throttled,
+        applied: Applied::No,
+        effect: false,
+        retryable: true,
+    };
+    let mut tally = Tally::new("a sleeper", coverage);
+    for kind in [Kind::Alternating, Kind::Single] {
+        for promoted_before in [false, true] {
+            let driver = Driver::Goal(rotate(kind));
+            let mut explorer = Explorer::new(&[]);
+            explorer.limits.store_attempts_max = 1;
+            // What one run tests, another may just have superseded.
+            explorer.tolerates = |reason| {
+                matches!(
+                    reason,
+                    Reason::Contended | Reason::Rejected | Reason::Plugin(FailureClass::Auth)
+                )
+            };
+            let mut state = alone(&explorer, &World::new(kind, 0), &driver);
+            while !polls(&state.actors[0], |command| {
+                matches!(command, Command::Set { .. })
+            }) {
+                explorer.advance(&mut state, 0).unwrap();
+            }
+            assert!(explorer.strike(&mut state, 0, busy).unwrap());
+            let other = explorer.actor(&state.world, driver.clone(), 0);
+            state.actors.push(other);
+            if promoted_before {
+                while state.actors[1].rotation.is_some() {
+                    explorer.advance(&mut state, 1).unwrap();
+                }
+                state.actors[1] = explorer.actor(&state.world, driver.clone(), 0);
+            }
+            tally.explore_from(&mut explorer, state);
+            assert!(explorer.endings.contains_key("Promoted"));
+        }
+    }
+    tally.print();
+}
+
+fn polls(actor: &Actor, wanted: impl Fn(Command) -> bool) -> bool {
+    actor
+        .rotation
+        .as_ref()
+        .is_some_and(|rotation| wanted(rotation.poll()))
 }
 
 /// A run, or the service's rotation, is cancelled at every point and begun anew.

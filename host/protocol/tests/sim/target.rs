@@ -6,7 +6,8 @@ use super::world::{Kind, World, fails};
 
 impl World {
     pub fn set(&mut self, candidate: &VersionId) -> Event {
-        if !self.begin_set(candidate) {
+        let fenced = self.holder(Label::InDoubt) == Some(candidate) && self.current() != candidate;
+        if !fenced || !self.begin_set(candidate) {
             return Event::Refused;
         }
         let event = self.apply(candidate);
@@ -41,7 +42,7 @@ impl World {
         never_applied
     }
 
-    fn apply(&mut self, candidate: &VersionId) -> Event {
+    pub fn apply(&mut self, candidate: &VersionId) -> Event {
         if self.value(candidate).host != self.value(self.current()).host {
             return fails(FailureClass::Invalid, Applied::No);
         }

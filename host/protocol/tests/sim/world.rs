@@ -56,6 +56,10 @@ impl Kind {
         }
     }
 
+    pub fn has_target(self) -> bool {
+        self.facts().effect != Effect::None
+    }
+
     pub fn lead_ms(self) -> u64 {
         if self == Kind::Announced { LEAD_MS } else { 0 }
     }
@@ -90,7 +94,6 @@ pub struct Version {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Note {
     pub subject: VersionId,
-    pub successor: VersionId,
     pub due_ms: u64,
     pub how: How,
 }
@@ -103,7 +106,10 @@ pub struct World {
     pub versions: BTreeMap<VersionId, Version>,
     /// What the target accepts; for kinds without one, what the vendor has not deleted.
     pub accepts: BTreeSet<(u8, u8)>,
-    pub note: Option<Note>,
+    /// By the version whose promotion makes it binding.
+    pub notes: BTreeMap<VersionId, Note>,
+    /// What each superseded credential was promised, whatever the notes say: only the checker reads it.
+    pub promised: BTreeMap<(u8, u8), u64>,
     pub announced: Option<(VersionId, u64)>,
     pub now_ms: u64,
     pub keys: u8,
@@ -141,7 +147,8 @@ impl World {
             labels: Labels::default(),
             versions: BTreeMap::new(),
             accepts: BTreeSet::from([first.credential()]),
-            note: None,
+            notes: BTreeMap::new(),
+            promised: BTreeMap::new(),
             announced: None,
             now_ms: 0,
             keys: 1,
@@ -177,7 +184,20 @@ impl World {
     }
 
     pub fn has_target(&self) -> bool {
-        self.kind.facts().effect != Effect::None
+        self.kind.has_target()
+    }
+
+    /// What opens the door: what the target accepts, or the keys of the value in use.
+    pub fn accepted(&self) -> BTreeSet<(u8, u8)> {
+        if self.has_target() {
+            return self.accepts.clone();
+        }
+        let value = self.value(self.current());
+        let keys = [Some(value.key), value.spare];
+        keys.into_iter()
+            .flatten()
+            .map(|key| (value.user, key))
+            .collect()
     }
 
     /// Every connection leads to where the current version says.
@@ -208,18 +228,14 @@ impl World {
                 .map(|(id, v)| (id.clone(), content(v)))
                 .collect(),
             rotation_enabled: self.rotation_enabled,
-            owed: self
-                .note
-                .as_ref()
-                .filter(|note| self.binds(note))
-                .map(|note| {
-                    let left_ms = note.due_ms.saturating_sub(self.now_ms);
-                    Obligation {
-                        subject: note.subject.clone(),
-                        how: note.how,
-                        grace_left_seconds: left_ms.div_ceil(1_000),
-                    }
-                }),
+            owed: self.owed().map(|note| {
+                let left_ms = note.due_ms.saturating_sub(self.now_ms);
+                Obligation {
+                    subject: note.subject.clone(),
+                    how: note.how,
+                    grace_left_seconds: left_ms.div_ceil(1_000),
+                }
+            }),
             announced: self
                 .announced
                 .as_ref()
@@ -234,11 +250,36 @@ impl World {
         }
     }
 
-    /// Whether the promotion that a note was written for took place.
-    pub fn binds(&self, note: &Note) -> bool {
-        let current = self.current();
-        let labelled = self.holder(Label::Retiring) == Some(&note.subject);
-        note.successor == *current || (labelled && note.subject != *current)
+    /// What is owed: by the version that is current, or, where a person has superseded that one too, by
+    /// whichever the label still speaks of.
+    fn owed(&self) -> Option<&Note> {
+        let (current, retiring) = (self.current(), self.holder(Label::Retiring));
+        let by_current = self
+            .notes
+            .get(current)
+            .filter(|note| note.how.new_version || retiring == Some(&note.subject));
+        let by_another = || {
+            let mut notes = self.notes.values();
+            notes.find(|note| retiring == Some(&note.subject) && retiring != Some(current))
+        };
+        by_current.or_else(by_another)
+    }
+
+    /// Notes of versions that hold no label are forgotten, unless they owe what still waits, or were made
+    /// from the current version and so may still be promoted.
+    fn prune_notes(&mut self) {
+        let (current, versions) = (self.current().clone(), &self.versions);
+        let labelled: BTreeSet<_> = self
+            .labels
+            .iter()
+            .map(|(_, version)| version.clone())
+            .collect();
+        let retiring = self.holder(Label::Retiring).cloned();
+        self.notes.retain(|id, note| {
+            labelled.contains(id)
+                || Some(&note.subject) == retiring.as_ref()
+                || versions[id].base.as_ref() == Some(&current)
+        });
     }
 
     /// Carries a command out without any fault.
@@ -305,27 +346,37 @@ impl World {
         if holder != *from && !in_place {
             return Event::Refused;
         }
-        if label == Label::Retiring && to.is_none() {
-            // Settled with the label, not with the death: a run that dies between the two must
-            // still find out what it was doing.
-            self.note = self
-                .note
-                .take()
-                .filter(|note| Some(&note.subject) != from.as_ref());
+        if label == Label::InDoubt && to.is_none() {
+            self.forbid_set(from.as_ref());
         }
         self.labels.put(label, to.clone());
         Event::Moved
+    }
+
+    /// What is noted before a version stops being in doubt, unless it is current.
+    pub fn forbid_set(&mut self, subject: Option<&VersionId>) {
+        let ended = subject.filter(|subject| *subject != self.current());
+        self.withdrawn.extend(ended.cloned());
     }
 
     fn promote(&mut self, to: &VersionId, from: &VersionId, purpose: Option<Purpose>) -> Event {
         if self.current() != from {
             return Event::Refused;
         }
+        self.prune_notes();
         self.put_current(to);
-        match purpose {
-            Some(Purpose::Announce) => self.announced = Some((to.clone(), self.now_ms)),
-            Some(Purpose::Retire) => self.note = None,
-            _ => {}
+        if purpose == Some(Purpose::Announce) {
+            self.announced = Some((to.clone(), self.now_ms));
+        }
+        let keeps = self.kind.how() != How::default();
+        if keeps && purpose.is_some_and(Purpose::plans_retirement) {
+            let old = self.value(from).clone();
+            let kept = match purpose {
+                Some(Purpose::Extend) => old.spare.map(|key| (old.user, key)),
+                _ => Some(old.credential()),
+            };
+            let until_ms = self.now_ms + self.grace_ms;
+            self.promised.extend(kept.map(|kept| (kept, until_ms)));
         }
         Event::Moved
     }
@@ -392,12 +443,14 @@ impl World {
         if how != How::default() {
             let due_ms = self.now_ms + self.grace_ms;
             let (subject, successor) = (base.clone(), candidate.clone());
-            self.note = Some(Note {
-                subject,
+            self.notes.insert(
                 successor,
-                due_ms,
-                how,
-            });
+                Note {
+                    subject,
+                    due_ms,
+                    how,
+                },
+            );
         }
         Event::Planned(how)
     }
@@ -414,6 +467,13 @@ impl World {
             self.accepts.insert(value.credential());
         }
         let edited = id(&format!("edit-{}", self.versions.len()));
+        // What was owed stays owed; what the person took away was theirs to take.
+        let owed = self.notes.get(self.current()).cloned();
+        self.notes.extend(owed.map(|owed| (edited.clone(), owed)));
+        if other_credential {
+            self.promised
+                .retain(|credential, _| credential.0 != old.0 || !self.kind.has_target());
+        }
         self.versions.insert(
             edited.clone(),
             Version {
