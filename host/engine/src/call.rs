@@ -44,7 +44,17 @@ impl CallSource<'_> {
                 || others
                     .iter()
                     .any(|other: &OtherVersion| other.version.id == id.as_str());
-            if !seen && let Some(version) = self.value_if_any(id).await? {
+            if seen {
+                continue;
+            }
+            // A value of another place opens nothing where the call leads.
+            if let Some(version) = self.value_if_any(id).await?
+                && self
+                    .credential
+                    .plugin
+                    .compare_identity(&current.value, &version.value)
+                    .is_ok()
+            {
                 others.push(OtherVersion { standing, version });
             }
         }

@@ -6,6 +6,7 @@ use keyturn_protocol::{
 };
 use keyturn_runtime::{
     CreateRequest, Created, Finding, Level, Outcome, RetireRequest, RetirementPlan, Status,
+    TargetEffect,
 };
 use keyturn_store::{ErrorKind, StoreError};
 use secrecy::ExposeSecret;
@@ -17,7 +18,7 @@ use crate::{
     event::What,
     notes::{Notes, Obligation, OperatorSteps},
     problem::{Failed, Problem, kebab},
-    snapshot::observe,
+    snapshot::{labels_of, observe},
 };
 
 pub(crate) struct Effects<'a> {
@@ -105,6 +106,34 @@ impl Effects<'_> {
     }
 
     async fn move_label(
+        &self,
+        label: Label,
+        from: Option<&VersionId>,
+        to: Option<&VersionId>,
+    ) -> Result<Event, Box<Failed>> {
+        if let (Label::InDoubt, Some(subject), None) = (label, from, to) {
+            self.forbid_set(subject).await?;
+        }
+        self.swap_label(label, from, to).await
+    }
+
+    /// Once it is not in doubt any more, no run that slept meanwhile may apply a version.
+    async fn forbid_set(&self, subject: &VersionId) -> Result<(), StoreError> {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let labels = labels_of(&store.describe(&credential.secret).await?);
+        if labels.is_on(Label::Current, subject) {
+            return Ok(());
+        }
+        Notes::update(store, &credential.secret, |notes| {
+            let known = notes.version_mut(&credential.name, subject.as_str());
+            known.withdrawn = true;
+        })
+        .await
+    }
+
+    async fn swap_label(
         &self,
         label: Label,
         from: Option<&VersionId>,
@@ -228,18 +257,31 @@ impl Effects<'_> {
         }
     }
 
-    /// Notes that an answer to `set` is awaited; false if the version was withdrawn meanwhile.
+    /// Notes that an answer to `set` is awaited; false if another run has brought the version to its end.
     async fn begin_set(&self, candidate: &VersionId) -> Result<bool, StoreError> {
         let CallSource {
             store, credential, ..
         } = self.source;
-        Notes::update_if(store, &credential.secret, |notes| {
+        let replaces = credential.strategy.effect == TargetEffect::Replacing;
+        let now_ms = self.options.clock.now_ms();
+        let noted = Notes::update_if(store, &credential.secret, |notes| {
             let known = notes.version_mut(&credential.name, candidate.as_str());
             let unanswered = known.sets_unanswered.unwrap_or(0);
             known.sets_unanswered = Some(unanswered.saturating_add(1));
+            if replaces {
+                known.gap_began_at_ms.get_or_insert(now_ms);
+            }
             !known.withdrawn
         })
-        .await
+        .await?;
+        // Looked at after the note: whoever withdraws it from now on sees that a call has begun.
+        let labels = labels_of(&store.describe(&credential.secret).await?);
+        let promoted = labels.is_on(Label::Current, candidate);
+        let fenced = labels.is_on(Label::InDoubt, candidate) && !promoted;
+        if noted && !fenced {
+            self.end_set(candidate).await;
+        }
+        Ok(noted && fenced)
     }
 
     /// Notes that it came and that nothing was applied. If that cannot be written, the version stays
@@ -251,6 +293,9 @@ impl Effects<'_> {
         let _ = Notes::update(store, &credential.secret, |notes| {
             let known = notes.version_mut(&credential.name, candidate.as_str());
             known.sets_unanswered = known.sets_unanswered.map(|count| count.saturating_sub(1));
+            if known.never_applied() {
+                known.gap_began_at_ms = None;
+            }
         })
         .await;
     }
@@ -268,7 +313,7 @@ impl Effects<'_> {
         if !withdrawn {
             return Ok(Event::Refused);
         }
-        self.move_label(Label::InDoubt, Some(subject), None).await
+        self.swap_label(Label::InDoubt, Some(subject), None).await
     }
 
     async fn test(&mut self, candidate: &VersionId) -> Result<Event, Box<Failed>> {
@@ -338,6 +383,10 @@ impl Effects<'_> {
             store, credential, ..
         } = self.source;
         let now_ms = self.options.clock.now_ms();
+        let described = store.describe(&credential.secret).await?;
+        if !labels_of(&described).is_on(Label::Current, from) {
+            return Ok(Event::Refused);
+        }
         // Notes count only while their version is current, so they can be written before the move; a
         // crash between the two then leaves nothing unsaid.
         Notes::update(store, &credential.secret, |notes| {
@@ -351,6 +400,7 @@ impl Effects<'_> {
                     Some(now_ms)
                 }
             };
+            notes.prune(&described);
         })
         .await?;
         self.move_label(Label::Current, Some(from), Some(to)).await

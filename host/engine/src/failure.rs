@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keyturn_protocol::{Applied, Failure, NextAction, Reason};
+use keyturn_protocol::{Applied, Failure, NextAction, Reason, VersionId};
 
 use crate::{problem::Problem, report::Report, words};
 
@@ -14,7 +14,17 @@ pub struct RunFailure {
     pub failure: Failure,
     /// What the store or the plugin last said, if that is why.
     pub problem: Option<Problem>,
+    /// Whether the run made a version AWSCURRENT before it failed.
+    pub promoted: Option<Promoted>,
     pub report: Report,
+}
+
+/// A promotion of a run that failed later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promoted {
+    pub version: VersionId,
+    /// False: the store failed, and whether it moved AWSCURRENT is not known.
+    pub certain: bool,
 }
 
 impl RunFailure {
@@ -23,15 +33,27 @@ impl RunFailure {
         self.failure.applied
     }
 
-    /// Whether nothing was tried because it is not the time for it.
-    pub fn is_refusal(&self) -> bool {
-        is_refusal(&self.failure.reason)
+    /// Whether target and AWSCURRENT are as they were.
+    pub fn changed_nothing(&self) -> bool {
+        self.failure.applied == Applied::No && self.promoted.is_none()
     }
 
-    /// Whether the store refused and the target was not changed.
+    /// Whether nothing was changed because it is not the time for it.
+    pub fn is_refusal(&self) -> bool {
+        let waits = matches!(
+            self.failure.reason,
+            Reason::WithinGrace { .. }
+                | Reason::ForeignPending(_)
+                | Reason::Contended
+                | Reason::Unfinished(_)
+        );
+        waits && self.changed_nothing()
+    }
+
+    /// Whether the store refused and nothing was changed.
     pub fn is_store_refusal(&self) -> bool {
         self.failure.reason == Reason::Store
-            && self.failure.applied == Applied::No
+            && self.changed_nothing()
             && self.store_problem().is_some()
     }
 
@@ -45,7 +67,7 @@ impl RunFailure {
 
     /// What to do next, in one sentence.
     pub fn next(&self) -> String {
-        words::next(&self.failure, self.problem.as_ref())
+        words::next(&self.failure, self.problem.as_ref(), &self.name)
     }
 
     fn store_problem(&self) -> Option<&Problem> {
@@ -53,17 +75,6 @@ impl RunFailure {
             .as_ref()
             .filter(|problem| problem.kind == "store")
     }
-}
-
-/// Whether a reason is about the time, so that nothing was tried.
-pub(crate) fn is_refusal(reason: &Reason) -> bool {
-    matches!(
-        reason,
-        Reason::WithinGrace { .. }
-            | Reason::ForeignPending(_)
-            | Reason::Contended
-            | Reason::Unfinished(_)
-    )
 }
 
 impl fmt::Display for RunFailure {
@@ -87,12 +98,12 @@ impl fmt::Display for RunFailure {
         {
             write!(f, " [{code}]")?;
         }
-        write!(
-            f,
-            ". {} {}",
-            words::applied(self.failure.applied),
-            self.next()
-        )
+        write!(f, ". {}", words::applied(self.failure.applied))?;
+        if let Some(Promoted { version, certain }) = &self.promoted {
+            let now = if *certain { "is" } else { "may be" };
+            write!(f, " AWSCURRENT {now} {version} now.")?;
+        }
+        write!(f, " {}", self.next())
     }
 }
 

@@ -24,7 +24,7 @@ mod words;
 pub use credential::{Credential, GRACE_SECONDS_WITH_TARGET, GRACE_SECONDS_WITHOUT_TARGET};
 pub use engine::{Engine, EngineOptions};
 pub use event::{Event, EventSink, What};
-pub use failure::RunFailure;
+pub use failure::{Promoted, RunFailure};
 pub use ids::{RandomIds, VersionIds};
 pub use notes::{CredentialNotes, Notes, Obligation, OperatorSteps, VersionNotes};
 pub use problem::Problem;

@@ -2,9 +2,10 @@
 //! last rotation succeeded. One small JSON object per secret, written by compare-and-swap. Notes
 //! hold version ids and times, never values; losing them loses no credential.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use keyturn_store::{ErrorKind, SecretName, SecretStore, StoreError};
+use keyturn_protocol::Label;
+use keyturn_store::{ErrorKind, SecretDescription, SecretName, SecretStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 /// How often a write that lost the race is made again on what the winner wrote.
@@ -48,6 +49,9 @@ pub struct VersionNotes {
     /// never reached the target, nothing that nobody knows. Counted up before each call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sets_unanswered: Option<u32>,
+    /// When the first of those calls began, where AWSCURRENT may not log in from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_began_at_ms: Option<u64>,
     /// It was given up before it reached the target, and may not be applied any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
@@ -203,8 +207,7 @@ impl Notes {
     }
 
     /// Prepares a move of AWSCURRENT from one version to another: the other credentials of the secret
-    /// are the same in both, so what is known of them goes along, and versions before `from` are
-    /// forgotten.
+    /// are the same in both, so what is known of them goes along.
     pub fn prepare_promotion(&mut self, credential: &str, from: &str, to: &str) {
         for (name, notes) in &mut self.credentials {
             if name != credential
@@ -213,13 +216,33 @@ impl Notes {
                 let known = VersionNotes {
                     made: false,
                     sets_unanswered: None,
+                    gap_began_at_ms: None,
                     ..known
                 };
                 notes.versions.insert(to.to_owned(), known);
             }
-            notes
-                .versions
-                .retain(|version, _| version == from || version == to);
+        }
+    }
+
+    /// Forgets the versions of which nothing can come any more: those that are older than AWSCURRENT,
+    /// and so were not made from it, and hold no label, unless they owe the end of a value that still
+    /// waits for it.
+    pub fn prune(&mut self, secret: &SecretDescription) {
+        let older = secret.versions.iter().take_while(|version| {
+            let is_current = |label: &String| label == Label::Current.as_str();
+            !version.labels.iter().any(is_current)
+        });
+        let unlabelled: BTreeSet<_> = older
+            .filter(|version| version.labels.is_empty())
+            .map(|version| version.id.as_str())
+            .collect();
+        let retiring = secret.holder(Label::Retiring.as_str());
+        let retiring = retiring.map(|version| version.id.as_str());
+        for notes in self.credentials.values_mut() {
+            notes.versions.retain(|id, known| {
+                let owes = known.owes.as_ref().map(|owed| owed.subject.as_str());
+                !unlabelled.contains(id.as_str()) || (owes.is_some() && owes == retiring)
+            });
         }
     }
 

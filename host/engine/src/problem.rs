@@ -21,6 +21,11 @@ pub struct Problem {
     pub details: Vec<(String, String)>,
 }
 
+impl Problem {
+    /// The kind of "another credential of the secret has to finish first".
+    pub(crate) const ELSEWHERE: &str = "unfinished-elsewhere";
+}
+
 /// What an effect answers when it did not work: the event for the core, the problem for people.
 pub(crate) struct Failed {
     pub(crate) event: Event,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 /// One run, successful or not.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     pub secret: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -23,7 +23,7 @@ pub struct Report {
 }
 
 /// AWSCURRENT before and after.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Moved {
     pub before: Option<String>,
     pub after: Option<String>,

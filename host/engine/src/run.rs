@@ -2,6 +2,7 @@
 //! trail, and tells the core what came of it. The core decides everything.
 
 use std::{
+    cell::Cell,
     io,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use crate::{
     effect::Effects,
     engine::EngineOptions,
     event::What,
-    failure::{RunFailure, is_refusal},
+    failure::{Promoted, RunFailure},
     notes::Notes,
     problem::{Failed, Problem},
     recorder::Recorder,
@@ -31,13 +32,13 @@ pub(crate) struct Run<'a> {
     credential: &'a Credential,
     goal: Goal,
     recorder: Recorder<'a>,
-    problem: Option<Problem>,
+    /// What has failed and not gone well since, by command, the newest last.
+    problems: Vec<(&'static str, Problem)>,
+    promoted: Option<Promoted>,
     /// What another credential of the secret has to finish first.
     elsewhere: Option<(VersionId, String)>,
     /// Whether this run has changed the target, as far as the engine can tell.
     touched: Applied,
-    /// When a replacing `set` began: from then until promotion AWSCURRENT may not log in.
-    gap_began: Option<Instant>,
 }
 
 impl<'a> Run<'a> {
@@ -48,15 +49,29 @@ impl<'a> Run<'a> {
             credential,
             goal,
             recorder,
-            problem: None,
+            problems: Vec::new(),
+            promoted: None,
             elsewhere: None,
             touched: Applied::No,
-            gap_began: None,
         }
     }
 
     /// Runs to the end.
     pub(crate) async fn drive(mut self) -> Result<(Outcome, Report), Box<RunFailure>> {
+        let store = self.options.store.as_ref();
+        let _alone = match store.begin_run(&self.credential.secret).await {
+            Ok(Some(guard)) => guard,
+            Ok(None) => {
+                let contended = self.ended(Reason::Contended, NextAction::Retry);
+                return Err(self.failed(contended).await);
+            }
+            Err(error) => {
+                let Failed { problem, .. } = *Box::<Failed>::from(error);
+                self.problems.push(("BeginRun", problem));
+                let failed = self.ended(Reason::Store, NextAction::Retry);
+                return Err(self.failed(failed).await);
+            }
+        };
         let mut rotation = Rotation::new(Request {
             goal: self.goal.clone(),
             facts: self.credential.facts(),
@@ -99,11 +114,6 @@ impl<'a> Run<'a> {
     /// Those of the audit trail: an effect without its intent on record is not made.
     async fn perform(&mut self, command: &Command, rule: Option<Rule>) -> io::Result<Event> {
         self.recorder.intend(command, rule)?;
-        if matches!(command, Command::Set { .. })
-            && self.credential.strategy.effect == TargetEffect::Replacing
-        {
-            self.gap_began.get_or_insert_with(Instant::now);
-        }
         let began = Instant::now();
         let mut effects = Effects {
             source: CallSource {
@@ -123,7 +133,15 @@ impl<'a> Run<'a> {
             Ok(event) => (event, None),
             Err(failed) => (failed.event, Some(failed.problem)),
         };
-        // Before the outcome is recorded: if that fails, the target has changed all the same.
+        // Before the outcome is recorded: if that fails, it has happened all the same.
+        if let Command::Promote { to, .. } = command
+            && event != Event::Refused
+        {
+            self.promoted = Some(Promoted {
+                version: to.clone(),
+                certain: event == Event::Moved,
+            });
+        }
         let reached_target = matches!(command, Command::Set { .. } | Command::Retire { .. });
         let untouched = matches!(event, Event::Completed { changed: false } | Event::Refused);
         if reached_target && !untouched {
@@ -131,35 +149,38 @@ impl<'a> Run<'a> {
         }
         self.recorder
             .conclude(command, &event, problem.as_ref(), findings, began.elapsed())?;
-        if problem.is_some() {
-            self.problem = problem;
-        }
-        if matches!((command, &event), (Command::Promote { .. }, Event::Moved)) {
-            self.close_gap().await;
+        self.problems.retain(|(name, _)| *name != command.name());
+        self.problems
+            .extend(problem.map(|problem| (command.name(), problem)));
+        if let (Command::Promote { to, .. }, Event::Moved) = (command, &event) {
+            self.close_gap(to).await;
         }
         Ok(event)
     }
 
-    /// Writes down how long AWSCURRENT did not log in.
-    async fn close_gap(&mut self) {
-        let Some(began) = self.gap_began.take() else {
+    /// Writes down how long AWSCURRENT did not log in: since the first call that may have replaced it,
+    /// of this run or of one that was interrupted.
+    async fn close_gap(&mut self, promoted: &VersionId) {
+        if self.credential.strategy.effect != TargetEffect::Replacing {
             return;
-        };
-        let gap_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.recorder.gap_ms = Some(gap_ms);
+        }
+        let (store, secret) = (self.options.store.as_ref(), &self.credential.secret);
         let name = &self.credential.name;
-        let written = Notes::update(
-            self.options.store.as_ref(),
-            &self.credential.secret,
-            |notes| {
-                notes.credentials.entry(name.clone()).or_default().gap_ms = Some(gap_ms);
-            },
-        );
+        let now_ms = self.options.clock.now_ms();
+        let gap = Cell::new(None);
+        let written = Notes::update_if(store, secret, |notes| {
+            let began_at_ms = notes.of_version(name, promoted.as_str()).gap_began_at_ms;
+            gap.set(began_at_ms.map(|at_ms| now_ms.saturating_sub(at_ms)));
+            notes.credentials.entry(name.clone()).or_default().gap_ms = gap.get();
+            gap.get().is_some()
+        });
         // The gap stands in the report and the audit trail too; a missing note is no reason to fail a
         // rotation that has been promoted.
         if let Err(error) = written.await {
-            self.problem = Some(Box::<Failed>::from(error).problem);
+            let Failed { problem, .. } = *Box::<Failed>::from(error);
+            self.problems.push(("Notes", problem));
         }
+        self.recorder.gap_ms = gap.get();
     }
 
     async fn wait(&mut self, why: WaitReason, ms: u64) -> io::Result<Event> {
@@ -172,29 +193,32 @@ impl<'a> Run<'a> {
     }
 
     async fn failed(&mut self, failure: Failure) -> Box<RunFailure> {
-        let outcome = if is_refusal(&failure.reason) {
+        let (problem, promoted) = (self.problems.pop(), self.promoted.take());
+        let mut ended = RunFailure {
+            name: self.credential.display_name(),
+            failure,
+            problem: problem.map(|(_, problem)| problem),
+            promoted,
+            report: Report::default(),
+        };
+        let outcome = if ended.is_refusal() {
             "refused"
         } else {
             "failed"
         };
-        let report = self.recorder.finish(outcome).await;
-        let name = self.credential.display_name();
-        Box::new(RunFailure {
-            name,
-            failure,
-            problem: self.problem.take(),
-            report,
-        })
+        ended.report = self.recorder.finish(outcome).await;
+        Box::new(ended)
     }
 
     async fn unfinished_elsewhere(&mut self, version: VersionId, maker: &str) -> Box<RunFailure> {
         let secret = &self.credential.secret;
-        self.problem = Some(self.own_problem(
-            "conflict",
+        let problem = self.own_problem(
+            Problem::ELSEWHERE,
             format!(
                 "run `keyturn rotate {secret}#{maker}` or `keyturn retire {secret}#{maker}` first"
             ),
-        ));
+        );
+        self.problems.push(("Observe", problem));
         let reason = Reason::Unfinished(version);
         self.failed(self.ended(reason, NextAction::Repair)).await
     }
@@ -202,7 +226,8 @@ impl<'a> Run<'a> {
     /// The run ends because of the engine's own surroundings, not by the core's word; whatever was
     /// under way is resolved by the next run.
     async fn stopped(&mut self, kind: &str, message: String) -> Box<RunFailure> {
-        self.problem = Some(self.own_problem(kind, message));
+        let problem = self.own_problem(kind, message);
+        self.problems.push(("Audit", problem));
         self.failed(self.ended(Reason::Store, NextAction::Retry))
             .await
     }

@@ -1,8 +1,10 @@
 //! How a credential stands. `status` reads labels and notes and touches no target; `verify` asks the
 //! target and changes nothing.
 
+use std::time::Duration;
+
 use keyturn_protocol::{Applied, Failure, Label, Liveness, NextAction, Reason};
-use keyturn_runtime::{Finding, MemberReport};
+use keyturn_runtime::{Finding, MemberReport, Status as CallStatus};
 use keyturn_store::StoreError;
 use serde::Serialize;
 
@@ -17,6 +19,10 @@ use crate::{
     recorder::Recorder,
     snapshot::{labels_of, owed},
 };
+
+/// How often, and for how long at most, `verify` lets members that lag catch up.
+const VERIFY_PAUSES_MAX: u32 = 5;
+const VERIFY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A credential as labels and notes show it. Times are Unix milliseconds.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +46,8 @@ pub struct Status {
     pub pending: Option<String>,
     /// The version that may have reached the target without being AWSCURRENT.
     pub in_doubt: Option<String>,
+    /// That version is known never to have been applied.
+    pub never_applied: bool,
     /// The version that is made from CURRENT and not yet in use.
     pub staged: Option<String>,
     /// When the next key was published, if it is not in use yet.
@@ -122,6 +130,10 @@ pub(crate) async fn status(
         }),
         retirement,
         pending: holder(Label::Pending),
+        never_applied: labels.holder(Label::InDoubt).is_some_and(|doubt| {
+            let known = notes.of_version(&credential.name, doubt.as_str());
+            known.never_applied()
+        }),
         in_doubt: holder(Label::InDoubt),
         staged: holder(Label::Staged),
         announced_at_ms: known.announced_at_ms,
@@ -149,6 +161,7 @@ pub(crate) async fn verify(
                 kept: Vec::new(),
             },
             problem: Some(failed.problem),
+            promoted: None,
             report: recorder.finish("failed").await,
         })),
     }
@@ -178,18 +191,30 @@ async fn ask(
     };
     // As the application would: every member, with the negative control. A probe asks only where
     // values are set, so it alone would not notice that the application's own way is closed.
-    let tested = source
-        .call(&id, async |call| plugin.test(call, &subject).await)
-        .await;
-    let failed = match tested {
-        Ok(outcome) => {
-            return Ok(verified(
-                &keyturn_runtime::Liveness::Live,
-                outcome.members,
-                outcome.findings,
-            ));
+    let mut pauses = 0;
+    let failed = loop {
+        let tested = source
+            .call(&id, async |call| plugin.test(call, &subject).await)
+            .await;
+        match tested {
+            Ok(outcome) => match outcome.status {
+                CallStatus::Pending { after_ms } if pauses < VERIFY_PAUSES_MAX => {
+                    pauses += 1;
+                    let pause = Duration::from_millis(after_ms).min(VERIFY_PAUSE_MAX);
+                    tokio::time::sleep(pause).await;
+                }
+                // Some member still refuses it, such as a standby that lags, or does not follow any more.
+                CallStatus::Pending { .. } => {
+                    let mixed = keyturn_runtime::Liveness::Mixed;
+                    return Ok(verified(&mixed, outcome.members, outcome.findings));
+                }
+                CallStatus::Done | CallStatus::Unchanged => {
+                    let live = keyturn_runtime::Liveness::Live;
+                    return Ok(verified(&live, outcome.members, outcome.findings));
+                }
+            },
+            Err(failed) => break failed,
         }
-        Err(failed) => failed,
     };
     let verdict = source
         .call(&id, async |call| plugin.probe(call, &subject).await)

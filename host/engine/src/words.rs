@@ -1,6 +1,8 @@
 //! The sentences for people about why a run ended and what to do next. Nothing branches on them.
 
-use keyturn_protocol::{Applied, Event, Failure, Label, NextAction, Outcome, Reason, WaitReason};
+use keyturn_protocol::{
+    Applied, Event, Failure, FailureClass, Label, NextAction, Outcome, Reason, WaitReason,
+};
 
 use crate::problem::Problem;
 
@@ -26,7 +28,7 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
         Reason::IdentityDiffers(id) => format!(
             "version {id} names another place than AWSCURRENT, so no login was tried: {cause}"
         ),
-        Reason::Unfinished(id) => match problem.filter(|problem| problem.kind == "conflict") {
+        Reason::Unfinished(id) => match problem.filter(|problem| problem.kind == Problem::ELSEWHERE) {
             Some(_) => format!(
                 "another credential of this secret is not finished with version {id}: {cause}"
             ),
@@ -109,8 +111,11 @@ pub(crate) fn applied(applied: Applied) -> &'static str {
 }
 
 /// What to do.
-pub(crate) fn next(failure: &Failure, problem: Option<&Problem>) -> String {
+pub(crate) fn next(failure: &Failure, problem: Option<&Problem>, name: &str) -> String {
     match failure.next {
+        NextAction::Retry if failure.reason == Reason::Contended => {
+            "Wait until that run has ended, then run the same command again.".to_owned()
+        }
         // A certificate does not become right by itself.
         NextAction::Retry if problem.is_some_and(|problem| problem.kind == "tls") => {
             "Put the server's certificate or the grant's `ca` and `server_name` right, then run the same command again."
@@ -124,12 +129,12 @@ pub(crate) fn next(failure: &Failure, problem: Option<&Problem>) -> String {
                 "Run it again in {seconds} s, or with --now, which locks out whoever still uses the old value."
             )
         }
-        NextAction::Repair => repair(failure),
+        NextAction::Repair => repair(failure, name),
         NextAction::Refuse => "This cannot be done as asked.".to_owned(),
     }
 }
 
-fn repair(failure: &Failure) -> String {
+fn repair(failure: &Failure, name: &str) -> String {
     let left_behind = |version| {
         let mut kept = failure.kept.iter();
         kept.any(|(label, holder)| {
@@ -142,6 +147,11 @@ fn repair(failure: &Failure) -> String {
              former place back with `keyturn secret put` and run the same command again; or, if that server is \
              gone or the password was changed there by hand, say so with `keyturn retire NAME --declare-dead`."
         }
+        Reason::Unfinished(_) => "Run `keyturn rotate NAME` first, then the same command again.",
+        Reason::Plugin(FailureClass::Auth) if failure.kept.iter().any(|(label, _)| *label == Label::Retiring) => {
+            "No older value is ended before AWSCURRENT logs in: `keyturn verify NAME` says how to bring a working value \
+             back."
+        }
         Reason::AllDead => {
             "Set the password that AWSCURRENT names at the target again, or put the working value with \
              `keyturn secret put`, then run the same command again."
@@ -152,5 +162,5 @@ fn repair(failure: &Failure) -> String {
         }
         _ => "Put that right, then run the same command again.",
     }
-    .to_owned()
+    .replace("NAME", name)
 }

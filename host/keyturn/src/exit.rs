@@ -14,8 +14,8 @@ Exit codes:
   3  the configuration, a grant or a plugin is refused; nothing was changed
   4  the store refused, or the secret is not there; nothing was changed
   5  failed, and the target did not change: AWSCURRENT is what it was
-  6  failed, and the target changed or may have changed: do what the message says and run the command
-     again, it continues from there
+  6  failed, and the target or AWSCURRENT changed or may have changed: do what the message says and run
+     the command again, it continues from there
   7  refused for now: a grace or another rotation is still running; nothing was changed
   8  the credential that AWSCURRENT names does not log in
 Of several credentials, the gravest code counts.";

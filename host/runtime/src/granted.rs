@@ -83,8 +83,8 @@ impl GrantedPlugin {
         value::companions_needed(self.inner.plugin.manifest(), &self.inner.grant, current)
     }
 
-    /// Compares the manifest's identity pointers. `set`, `test` and `create` (for its answer) do
-    /// this themselves.
+    /// Compares the manifest's identity pointers. Whatever may log in with another version than
+    /// CURRENT does this itself, and so does `create` for its answer.
     pub fn compare_identity(
         &self,
         current: &SecretString,
@@ -159,6 +159,7 @@ impl GrantedPlugin {
 
     /// Does `subject` open the door right now?
     pub async fn probe(&self, call: &Call, subject: &Version) -> Result<Verdict, CallError> {
+        self.compare_identity(&call.current.value, &subject.value)?;
         let scrubber = self.scrubber(call, Some(subject));
         let mut live = self.start(call, Function::Probe, scrubber).await?;
         let (context, subject) = (self.context(call, &live), host::to_version(subject));
@@ -170,6 +171,7 @@ impl GrantedPlugin {
 
     /// Kills a value that `call.current` does not hold.
     pub async fn retire(&self, call: &Call, request: &RetireRequest) -> Result<Outcome, CallError> {
+        self.compare_identity(&call.current.value, &request.subject.value)?;
         let scrubber = self.scrubber(call, Some(&request.subject));
         let mut live = self.start(call, Function::Retire, scrubber).await?;
         let (context, request) = (self.context(call, &live), host::to_retire_request(request));

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod at_once;
 mod canary;
 mod configuration;
 mod credentials;

@@ -115,15 +115,19 @@ fn what_may_have_been_applied_elsewhere_ends_by_the_operators_word() {
 
     doors.move_to(doors.festival.cluster.port());
     workspace.run(&["rotate", SECRET]).failed(5, ELSEWHERE);
-    workspace
-        .run(&["retire", SECRET])
-        .failed(7, &["has to be finished first"]);
+    workspace.run(&["retire", SECRET]).failed(
+        7,
+        &[
+            "has to be finished first",
+            &format!("keyturn rotate {SECRET}"),
+        ],
+    );
     assert_eq!(doors.holder("KEYTURN_INDOUBT"), Some(doubt.clone()));
 
     workspace
         .run(&["retire", SECRET, "--declare-dead"])
         .succeeded()
-        .says(&[&doubt]);
+        .says(&[&doubt, "given up on your word"]);
     workspace
         .run(&["history", SECRET])
         .succeeded()
@@ -168,4 +172,32 @@ fn a_login_that_was_put_back_by_hand_is_in_use_again() {
     let current = workspace.current(SECRET);
     assert_eq!(current["username"], CLONE);
     assert_eq!(current["comment"], "put back");
+}
+
+#[test]
+fn users_of_another_name_retire_once_they_are_gone() {
+    let doors = TwoDoors::start();
+    let (festival, workspace) = (&doors.festival, &doors.festival.workspace);
+    let old = workspace.current(SECRET);
+    workspace.run(&["rotate", SECRET]).succeeded();
+    let sql = "CREATE ROLE tickets_app LOGIN PASSWORD 'another-application-user' IN ROLE festival_app_role;
+         ALTER ROLE tickets_app SET role = 'festival_app_role'; GRANT tickets_app TO festival_rotation WITH ADMIN OPTION";
+    festival.cluster.query_in("festival", sql).unwrap();
+    let user = [
+        ("username", json!("tickets_app")),
+        ("password", json!("another-application-user")),
+    ];
+    doors.put(old.clone(), &user);
+    let due = poll::until(PATIENCE, || {
+        let ended = workspace.run(&["rotate", SECRET]);
+        (ended.code != Some(7)).then_some(ended)
+    });
+    due.unwrap()
+        .failed(5, &["it still opens", "remove its password or the role"]);
+    festival.login(&old).unwrap();
+    let sql = "DROP ROLE festival_app, festival_app_clone";
+    festival.cluster.query_in("festival", sql).unwrap();
+    finish(festival);
+    festival.current_logs_in();
+    assert_eq!(workspace.current(SECRET)["username"], "tickets_app_clone");
 }

@@ -34,6 +34,7 @@ pub(crate) fn show(
                     "kind": failure.problem.as_ref().map(|problem| problem.kind.clone()),
                     "code": failure.problem.as_ref().and_then(|problem| problem.code.clone()),
                     "applied": format!("{:?}", failure.target_changed()).to_lowercase(),
+                    "promoted": failure.promoted.as_ref().map(|promoted| promoted.version.to_string()),
                     "message": failure.to_string(),
                     "next": failure.next(),
                     "wait_seconds": failure.wait_seconds(),
@@ -64,10 +65,10 @@ pub(crate) fn code_of(failure: &RunFailure) -> Code {
     if failure.is_store_refusal() {
         return Code::Store;
     }
-    match (failure.target_changed(), failure.failure.next) {
-        (keyturn_engine::Applied::No, NextAction::Refuse) => Code::Configuration,
-        (keyturn_engine::Applied::No, _) => Code::Failed,
-        (keyturn_engine::Applied::Yes | keyturn_engine::Applied::Unknown, _) => Code::InDoubt,
+    match (failure.changed_nothing(), failure.failure.next) {
+        (true, NextAction::Refuse) => Code::Configuration,
+        (true, _) => Code::Failed,
+        (false, _) => Code::InDoubt,
     }
 }
 
@@ -104,7 +105,16 @@ fn sentence(outcome: &Outcome, report: &Report) -> String {
             });
             format!("{name}: rotated to {version}{resumed}{gap}")
         }
-        Outcome::Retired { subject } => format!("{name}: the value of {subject} is dead"),
+        Outcome::Retired {
+            subject,
+            proven: true,
+        } => format!("{name}: version {subject} is retired"),
+        Outcome::Retired {
+            subject,
+            proven: false,
+        } => format!(
+            "{name}: version {subject} is given up on your word; whether it still opens anything was not asked"
+        ),
         Outcome::NothingToRetire => format!("{name}: no old value waits for its end"),
         Outcome::AwaitingInput => {
             format!("{name}: waits for an operator; nothing was stored or changed")

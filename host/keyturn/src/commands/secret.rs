@@ -10,7 +10,8 @@ use anyhow::Result;
 use comfy_table::{Table, TableStyle};
 use keyturn_engine::{Notes, RandomIds, VersionIds};
 use keyturn_store::{
-    Clock, NewSecret, SecretDescription, SecretStore, SystemClock, VersionId, Which, labels,
+    Clock, NewSecret, SecretDescription, SecretName, SecretStore, SystemClock, VersionId, Which,
+    labels,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -65,15 +66,18 @@ async fn put(global: &Global, session: &Session, name: &str, value: &ValueSource
     let (secret, value) = (secret_name(name)?, read_value(value)?);
     let store = session.store.as_ref();
     // Notes count only while their version is current, so they can be written first.
-    let described = store.describe(&secret).await?;
-    if let Some(current) = described.holder(labels::CURRENT) {
-        let now_ms = SystemClock.now_ms();
-        Notes::update(store, &secret, |notes| {
-            notes.prepare_put(current.id.as_str(), id.as_str(), now_ms);
-        })
-        .await?;
-    }
+    let before = carry_notes(store, &secret, &id, labels::CURRENT).await?;
     let put = store.put(&secret, &id, &value, &[labels::CURRENT]).await?;
+    // A rotation may have been promoted between the two: what it owes is owed now.
+    if store
+        .describe(&secret)
+        .await?
+        .holder(labels::PREVIOUS)
+        .map(|version| &version.id)
+        != before.as_ref()
+    {
+        carry_notes(store, &secret, &id, labels::PREVIOUS).await?;
+    }
     let abandoned = put.abandoned.as_ref().map_or(String::new(), |version| {
         format!("; the rotation to {version} was under way and has lost AWSPENDING")
     });
@@ -83,6 +87,26 @@ async fn put(global: &Global, session: &Session, name: &str, value: &ValueSource
         json!({"secret": name, "version": id, "abandoned": put.abandoned}),
     )?;
     Ok(())
+}
+
+/// Notes for the version `to` what is owed by the one under a label; answers which that is.
+async fn carry_notes(
+    store: &dyn SecretStore,
+    secret: &SecretName,
+    to: &VersionId,
+    label: &str,
+) -> Result<Option<VersionId>> {
+    let described = store.describe(secret).await?;
+    let Some(from) = described.holder(label).map(|version| version.id.clone()) else {
+        return Ok(None);
+    };
+    let now_ms = SystemClock.now_ms();
+    Notes::update(store, secret, |notes| {
+        notes.prepare_put(from.as_str(), to.as_str(), now_ms);
+        notes.prune(&described);
+    })
+    .await?;
+    Ok(Some(from))
 }
 
 async fn get(

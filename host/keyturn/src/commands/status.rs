@@ -50,7 +50,7 @@ fn table(statuses: &[Status]) -> Table {
         "MODE",
         "LAST ROTATION",
         "NEXT",
-        "OLD VALUE WORKS UNTIL",
+        "OLD VALUE KEPT UNTIL",
         "UNFINISHED",
     ]);
     for status in statuses {
@@ -87,7 +87,12 @@ fn table(statuses: &[Status]) -> Table {
 
 fn unfinished(status: &Status) -> String {
     if let Some(version) = &status.in_doubt {
-        format!("in doubt: {version}")
+        let doubt = if status.never_applied {
+            "unfinished, never applied"
+        } else {
+            "in doubt, may have been applied"
+        };
+        format!("{doubt}: {version}")
     } else if let Some(version) = &status.pending {
         format!("pending: {version}")
     } else if let Some(version) = &status.staged {
