@@ -6,7 +6,6 @@ use keyturn_protocol::{
 };
 use keyturn_runtime::{
     CreateRequest, Created, Finding, Level, Outcome, RetireRequest, RetirementPlan, Status,
-    TargetEffect,
 };
 use keyturn_store::{ErrorKind, StoreError};
 use secrecy::ExposeSecret;
@@ -117,23 +116,7 @@ impl Effects<'_> {
         self.swap_label(label, from, to).await
     }
 
-    /// Once it is not in doubt any more, no run that slept meanwhile may apply a version.
-    async fn forbid_set(&self, subject: &VersionId) -> Result<(), StoreError> {
-        let CallSource {
-            store, credential, ..
-        } = self.source;
-        let labels = labels_of(&store.describe(&credential.secret).await?);
-        if labels.is_on(Label::Current, subject) {
-            return Ok(());
-        }
-        Notes::update(store, &credential.secret, |notes| {
-            let known = notes.version_mut(&credential.name, subject.as_str());
-            known.withdrawn = true;
-        })
-        .await
-    }
-
-    async fn swap_label(
+    pub(crate) async fn swap_label(
         &self,
         label: Label,
         from: Option<&VersionId>,
@@ -255,65 +238,6 @@ impl Effects<'_> {
                 Err(failed)
             }
         }
-    }
-
-    /// Notes that an answer to `set` is awaited; false if another run has brought the version to its end.
-    async fn begin_set(&self, candidate: &VersionId) -> Result<bool, StoreError> {
-        let CallSource {
-            store, credential, ..
-        } = self.source;
-        let replaces = credential.strategy.effect == TargetEffect::Replacing;
-        let now_ms = self.options.clock.now_ms();
-        let noted = Notes::update_if(store, &credential.secret, |notes| {
-            let known = notes.version_mut(&credential.name, candidate.as_str());
-            let unanswered = known.sets_unanswered.unwrap_or(0);
-            known.sets_unanswered = Some(unanswered.saturating_add(1));
-            if replaces {
-                known.gap_began_at_ms.get_or_insert(now_ms);
-            }
-            !known.withdrawn
-        })
-        .await?;
-        // Looked at after the note: whoever withdraws it from now on sees that a call has begun.
-        let labels = labels_of(&store.describe(&credential.secret).await?);
-        let promoted = labels.is_on(Label::Current, candidate);
-        let fenced = labels.is_on(Label::InDoubt, candidate) && !promoted;
-        if noted && !fenced {
-            self.end_set(candidate).await;
-        }
-        Ok(noted && fenced)
-    }
-
-    /// Notes that it came and that nothing was applied. If that cannot be written, the version stays
-    /// in doubt, and only an operator can give it up once the secret has moved to another place.
-    async fn end_set(&self, candidate: &VersionId) {
-        let CallSource {
-            store, credential, ..
-        } = self.source;
-        let _ = Notes::update(store, &credential.secret, |notes| {
-            let known = notes.version_mut(&credential.name, candidate.as_str());
-            known.sets_unanswered = known.sets_unanswered.map(|count| count.saturating_sub(1));
-            if known.never_applied() {
-                known.gap_began_at_ms = None;
-            }
-        })
-        .await;
-    }
-
-    async fn withdraw(&self, subject: &VersionId) -> Result<Event, Box<Failed>> {
-        let CallSource {
-            store, credential, ..
-        } = self.source;
-        let withdrawn = Notes::update_if(store, &credential.secret, |notes| {
-            let known = notes.version_mut(&credential.name, subject.as_str());
-            known.withdrawn = true;
-            known.never_applied()
-        })
-        .await?;
-        if !withdrawn {
-            return Ok(Event::Refused);
-        }
-        self.swap_label(Label::InDoubt, Some(subject), None).await
     }
 
     async fn test(&mut self, candidate: &VersionId) -> Result<Event, Box<Failed>> {

@@ -24,6 +24,9 @@ pub struct Event {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum What {
     Started {
+        /// `rotate`, `rotate --now`, `retire`, …; empty in older trails.
+        #[serde(default)]
+        goal: String,
         strategy: String,
         labels: BTreeMap<String, String>,
     },
@@ -65,6 +68,9 @@ pub enum What {
     },
     Finished {
         outcome: String,
+        /// Why it was refused or failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
         labels: BTreeMap<String, String>,
         duration_ms: f64,
     },

@@ -7,6 +7,7 @@
 
 mod call;
 mod credential;
+mod doubt;
 mod effect;
 mod engine;
 mod event;

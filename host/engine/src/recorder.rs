@@ -21,6 +21,7 @@ use crate::{
 pub(crate) struct Recorder<'a> {
     options: &'a EngineOptions,
     credential: &'a Credential,
+    goal: &'static str,
     rotation_id: String,
     started: Instant,
     labels_before: Option<BTreeMap<String, String>>,
@@ -29,10 +30,15 @@ pub(crate) struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    pub(crate) fn new(options: &'a EngineOptions, credential: &'a Credential) -> Self {
+    pub(crate) fn new(
+        options: &'a EngineOptions,
+        credential: &'a Credential,
+        goal: &'static str,
+    ) -> Self {
         Self {
             options,
             credential,
+            goal,
             rotation_id: options.ids.fresh(),
             started: Instant::now(),
             labels_before: None,
@@ -89,6 +95,7 @@ impl<'a> Recorder<'a> {
             let labels = label_names(&snapshot.labels);
             self.labels_before = Some(labels.clone());
             self.record(What::Started {
+                goal: self.goal.to_owned(),
                 strategy: self.credential.strategy.name.clone(),
                 labels,
             })?;
@@ -97,7 +104,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// The end of the run.
-    pub(crate) async fn finish(&mut self, outcome: &str) -> Report {
+    pub(crate) async fn finish(&mut self, outcome: &str, reason: Option<String>) -> Report {
         let labels_after = match self.options.store.describe(&self.credential.secret).await {
             Ok(description) => label_names(&labels_of(&description)),
             Err(_) => BTreeMap::new(),
@@ -107,6 +114,7 @@ impl<'a> Recorder<'a> {
         // The run is over: a sink that fails now can no longer stop anything.
         let _ = self.record(What::Finished {
             outcome: outcome.to_owned(),
+            reason,
             labels: labels_after.clone(),
             duration_ms,
         });

@@ -43,7 +43,7 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(crate) fn new(options: &'a EngineOptions, credential: &'a Credential, goal: Goal) -> Self {
-        let recorder = Recorder::new(options, credential);
+        let recorder = Recorder::new(options, credential, words::goal(&goal));
         Self {
             options,
             credential,
@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
         loop {
             let answer = match rotation.poll() {
                 Command::Done(outcome) => {
-                    let report = self.recorder.finish(words::outcome(&outcome)).await;
+                    let report = self.recorder.finish(words::outcome(&outcome), None).await;
                     return Ok((outcome, report));
                 }
                 Command::Failed(failure) => return Err(self.failed(failure).await),
@@ -206,7 +206,8 @@ impl<'a> Run<'a> {
         } else {
             "failed"
         };
-        ended.report = self.recorder.finish(outcome).await;
+        let reason = Some(ended.to_string());
+        ended.report = self.recorder.finish(outcome, reason).await;
         Box::new(ended)
     }
 

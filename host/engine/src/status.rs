@@ -149,7 +149,7 @@ pub(crate) async fn verify(
     options: &EngineOptions,
     credential: &Credential,
 ) -> Result<Verification, Box<RunFailure>> {
-    let mut recorder = Recorder::new(options, credential);
+    let mut recorder = Recorder::new(options, credential, "verify");
     match ask(options, credential, recorder.rotation_id()).await {
         Ok(verification) => Ok(verification),
         Err(failed) => Err(Box::new(RunFailure {
@@ -162,7 +162,7 @@ pub(crate) async fn verify(
             },
             problem: Some(failed.problem),
             promoted: None,
-            report: recorder.finish("failed").await,
+            report: recorder.finish("failed", None).await,
         })),
     }
 }

@@ -1,7 +1,7 @@
 //! The sentences for people about why a run ended and what to do next. Nothing branches on them.
 
 use keyturn_protocol::{
-    Applied, Event, Failure, FailureClass, Label, NextAction, Outcome, Reason, WaitReason,
+    Applied, Event, Failure, FailureClass, Goal, Label, NextAction, Outcome, Reason, WaitReason,
 };
 
 use crate::problem::Problem;
@@ -52,6 +52,20 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
         Reason::Plugin(_) | Reason::Store => cause.to_owned(),
         Reason::Contended => "another rotation of this secret is at work".to_owned(),
         Reason::Cancelled => "cancelled".to_owned(),
+    }
+}
+
+/// What a run is for, as the command line spells it.
+pub(crate) fn goal(goal: &Goal) -> &'static str {
+    match goal {
+        Goal::Rotate { now: false, .. } => "rotate",
+        Goal::Rotate { now: true, .. } => "rotate --now",
+        Goal::Step { step, .. } => step.as_str(),
+        Goal::Retire { vouched: true, .. } => "retire --declare-dead",
+        Goal::Retire { now: false, .. } => "retire",
+        Goal::Retire { now: true, .. } => "retire --now",
+        Goal::Extend => "extend",
+        Goal::Restore { .. } => "restore",
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 pub(crate) const HELP: &str = "\
 Exit codes:
   0  done
-  1  a fault of keyturn itself; please report it
+  1  a fault of keyturn itself, please report it; or its result cannot be written to standard output
   2  the command line is wrong
   3  the configuration, a grant or a plugin is refused; nothing was changed
   4  the store refused, or the secret is not there; nothing was changed
@@ -18,6 +18,7 @@ Exit codes:
      the command again, it continues from there
   7  refused for now: a grace or another rotation is still running; nothing was changed
   8  the credential that AWSCURRENT names does not log in
+  130, 143  interrupted by Ctrl-C or SIGTERM; what was under way is continued by the same command
 Of several credentials, the gravest code counts.";
 
 /// What a failure means to a script.
@@ -89,7 +90,7 @@ pub(crate) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
         crate::output::to_stderr(&line.to_string());
     } else {
         crate::output::to_stderr(&format!("keyturn: {message}"));
-        if code == Code::Fault {
+        if code == Code::Fault && !error.is::<crate::output::Unwritten>() {
             crate::output::to_stderr(
                 "This is a fault of keyturn. Please report it with the command that you ran.",
             );
@@ -101,7 +102,8 @@ pub(crate) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
 /// The end by a signal, as a shell counts it: 128 and its number.
 pub(crate) fn interrupted(signal: u8) -> ExitCode {
     crate::output::to_stderr(
-        "keyturn: interrupted. A rotation that was under way is not lost: run the same command again, it continues.",
+        "keyturn: interrupted. A rotation that was under way is not lost, and the target may have been changed: \
+         run the same command again, it continues.",
     );
     ExitCode::from(128 + signal)
 }

@@ -2,13 +2,20 @@
 
 use std::io::{self, Write};
 
+/// The caller's end of standard output is full or broken. What the command did before is done.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the result could not be written to standard output ({0}); what the command did stands: see `keyturn status`"
+)]
+pub(crate) struct Unwritten(io::Error);
+
 /// Data for the caller.
-pub(crate) fn to_stdout(text: &str) -> io::Result<()> {
+pub(crate) fn to_stdout(text: &str) -> Result<(), Unwritten> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         // A reader that went away has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        written => written.map_err(Unwritten),
     }
 }
 

@@ -1,12 +1,12 @@
 //! What most commands need: the configuration, the open store, the plugins, the engine with its
 //! sinks. Opened on demand, so that a command touches only what it uses.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
-use keyturn_engine::{Credential, Engine, EngineOptions, EventSink, RandomIds};
+use keyturn_engine::{Credential, Engine, EngineOptions, Event, EventSink, RandomIds, What};
 use keyturn_store::{
-    SecretName, SecretStore, SystemClock,
+    Clock, SecretName, SecretStore, SystemClock,
     embedded::{EmbeddedStore, MasterKey},
 };
 
@@ -108,17 +108,66 @@ impl Session {
         self.store.close().await;
     }
 
+    /// Does something by hand between an intent and an outcome in the audit trail, like an effect of a
+    /// run.
+    ///
+    /// # Errors
+    /// Its own, and those of the audit trail: without the intent on record it is not done.
+    pub(crate) async fn by_hand<T>(
+        &self,
+        secret: &SecretName,
+        effect: &str,
+        version: &str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let audit = self.audit()?;
+        let record = |what| {
+            audit.record(&Event {
+                at_ms: SystemClock.now_ms(),
+                secret: secret.to_string(),
+                credential: String::new(),
+                rotation_id: String::new(),
+                actor: actor(),
+                what,
+            })
+        };
+        let (effect, version) = (effect.to_owned(), version.to_owned());
+        record(What::Intent {
+            effect: effect.clone(),
+            version: version.clone(),
+            rule: None,
+        })
+        .map_err(|error| self.no_audit(&error))?;
+        let began = Instant::now();
+        let worked = work.await;
+        let result = if worked.is_ok() { "done" } else { "failed" };
+        // It has happened; a trail that is full by now cannot undo it.
+        let _ = record(What::Outcome {
+            effect,
+            version,
+            step: None,
+            duration_ms: began.elapsed().as_secs_f64() * 1000.0,
+            result: result.to_owned(),
+            problem: None,
+        });
+        worked
+    }
+
+    fn audit(&self) -> Result<AuditLog> {
+        AuditLog::open(&self.config.audit_path).map_err(|error| self.no_audit(&error).into())
+    }
+
+    fn no_audit(&self, error: &std::io::Error) -> Failure {
+        refuse(format!(
+            "the audit trail {} cannot be written: {error}; nothing was changed",
+            self.config.audit_path.display()
+        ))
+    }
+
     fn sinks(&self, global: &Global, record: Record) -> Result<Vec<Box<dyn EventSink>>> {
         let mut sinks: Vec<Box<dyn EventSink>> = Vec::new();
         if record == Record::Everything {
-            let path = &self.config.audit_path;
-            let audit = AuditLog::open(path).map_err(|error| {
-                refuse(format!(
-                    "the audit trail {} cannot be opened: {error}; nothing was changed",
-                    path.display()
-                ))
-            })?;
-            sinks.push(Box::new(audit));
+            sinks.push(Box::new(self.audit()?));
             if !global.json {
                 sinks.push(Box::new(Progress::new()));
             }
@@ -128,6 +177,12 @@ impl Session {
 
     fn select(&self, names: &[String]) -> Result<Vec<&CredentialConfig>> {
         if names.is_empty() {
+            if self.config.credentials().is_empty() {
+                // Monitoring must not take a wrong file for a healthy one.
+                return Err(
+                    refuse("no secret is configured: add a table [secret.\"NAME\"]").into(),
+                );
+            }
             return Ok(self.config.credentials().iter().collect());
         }
         let mut selected: Vec<&CredentialConfig> = Vec::new();
@@ -157,5 +212,6 @@ fn actor() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    format!("cli:{}", user.unwrap_or_else(|| "unknown".to_owned()))
+    let uid = || format!("uid-{}", rustix::process::getuid().as_raw());
+    format!("cli:{}", user.unwrap_or_else(uid))
 }

@@ -8,7 +8,8 @@ mod sim;
 use std::collections::BTreeSet;
 
 use keyturn_protocol::*;
-use sim::explore::{Driver, Explorer, Fault, State};
+use sim::explore::{Driver, Explorer, State};
+use sim::faults::Fault;
 use sim::scenarios::{self, Coverage};
 use sim::world::{GRACE_MS, Kind, World};
 

@@ -172,3 +172,13 @@ fn a_wrong_table_does_not_keep_the_others_waiting() {
         .failed(3, &["there is no plugin nosuch", "rotated in"]);
     assert!(workspace.labels("a-prod/keys").contains_key("AWSPREVIOUS"));
 }
+
+#[test]
+fn a_configuration_without_any_secret_is_no_success() {
+    let workspace = Workspace::new();
+    for command in [&["rotate", "--all"][..], &["verify"], &["status"]] {
+        workspace
+            .run(command)
+            .failed(3, &["no secret is configured"]);
+    }
+}

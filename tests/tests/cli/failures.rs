@@ -219,12 +219,11 @@ fn an_admin_that_may_not_create_roles() {
         let sql = format!("REVOKE ADMIN OPTION FOR {USER}, {CLONE} FROM {ADMIN}");
         festival.cluster.query(&sql).unwrap();
     }
-    fails_unchanged(
-        &festival,
-        "permission",
-        Some("42501"),
-        &["CREATEROLE", "ADMIN OPTION", "GRANT", "[42501]"],
-    );
+    let mut words = vec!["ALTER ROLE \"festival_rotation\" CREATEROLE;", "[42501]"];
+    if festival.cluster.version_major() >= 16 {
+        words.push("GRANT \"festival_app_clone\" TO \"festival_rotation\" WITH ADMIN OPTION;");
+    }
+    fails_unchanged(&festival, "permission", Some("42501"), &words);
     festival.current_logs_in();
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Workspace, own_id};
+use crate::support::{Workspace, binary, end, own_id};
 
 const VALUE: &str = "{\"password\":\"s3cret-value-of-the-test\"}";
 
@@ -233,4 +233,106 @@ fn a_value_put_by_hand_during_a_rotation_ends_that_rotation() {
         )
         .succeeded();
     assert_eq!(put.json()["abandoned"], own_id(8));
+}
+
+#[test]
+fn what_is_done_by_hand_is_in_the_audit_trail_before_it_is_done() {
+    let workspace = Workspace::with("[secret.\"app-prod/key\"]\nplugin = \"api-key\"\n");
+    workspace.create("app-prod/key", "{\"hand\":\"written-by-hand-1\"}");
+    workspace
+        .run_with(
+            &["secret", "put", "app-prod/key", "--value-stdin"],
+            "{\"hand\":\"written-by-hand-2\"}",
+            &[],
+        )
+        .succeeded();
+    workspace
+        .run(&["secret", "get", "app-prod/key"])
+        .succeeded();
+    workspace
+        .run(&["secret", "get", "app-prod/key", "--reveal"])
+        .succeeded();
+    let current = workspace
+        .labels("app-prod/key")
+        .remove("AWSCURRENT")
+        .unwrap();
+    let history = workspace.run(&["history", "app-prod/key"]).succeeded();
+    let effects: Vec<_> = history
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once("about to ")?.1.split(' ').next())
+        .collect();
+    assert_eq!(effects, ["create", "put", "reveal"], "{history:#?}");
+    history.says(&[
+        &format!("reveal {current} by cli:"),
+        &format!("put {current}: done in"),
+    ]);
+    assert!(!history.stdout.contains("written-by-hand"));
+
+    // A trail that cannot be written: nothing is stored and nothing revealed.
+    std::fs::remove_file(workspace.path("store.audit.jsonl")).unwrap();
+    std::fs::create_dir(workspace.path("store.audit.jsonl")).unwrap();
+    for command in [
+        &["put", "app-prod/key", "--value-stdin"][..],
+        &["get", "app-prod/key", "--reveal"],
+    ] {
+        let ended = workspace.run_with(&[&["secret"], command].concat(), "{}", &[]);
+        assert!(!ended.stdout.contains("written-by-hand"), "{ended:#?}");
+        ended.failed(3, &["the audit trail", "nothing was changed"]);
+    }
+    assert_eq!(workspace.labels("app-prod/key")["AWSCURRENT"], current);
+}
+
+#[test]
+fn history_says_which_command_ran_and_why_it_ended() {
+    let workspace = Workspace::with("[secret.\"app-prod/key\"]\nplugin = \"api-key\"\n");
+    workspace.create(
+        "app-prod/key",
+        "{\"internal_api_key\":\"festival_sk_0123456789abcdef0123\"}",
+    );
+    workspace.run(&["rotate", "app-prod/key"]).succeeded();
+    workspace.run(&["rotate", "app-prod/key"]).failed(7, &[]);
+    workspace
+        .run(&["history", "app-prod/key"])
+        .succeeded()
+        .says(&[
+            "rotate started (overlap) by cli:",
+            "rotated in",
+            "refused in",
+            "promised to work for another",
+        ]);
+    workspace
+        .run(&["history", "nobody"])
+        .failed(0, &["no entry of that name"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_standard_output_is_no_fault_of_keyturn() {
+    let workspace = Workspace::with("[secret.\"app-prod/key\"]\nplugin = \"api-key\"\n");
+    workspace.create(
+        "app-prod/key",
+        "{\"internal_api_key\":\"festival_sk_0123456789abcdef0123\"}",
+    );
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let child = std::process::Command::new(binary())
+        .args(["rotate", "app-prod/key"])
+        .current_dir(workspace.folder())
+        .stdout(full)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ended = end(child, &["rotate", "app-prod/key"]);
+    assert!(!ended.stderr.contains("fault of keyturn"), "{ended:#?}");
+    ended.failed(
+        1,
+        &[
+            "could not be written to standard output",
+            "what the command did stands",
+        ],
+    );
+    assert!(workspace.labels("app-prod/key").contains_key("AWSPREVIOUS"));
 }

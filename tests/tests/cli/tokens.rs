@@ -375,7 +375,10 @@ fn status_history_and_verify_tell_what_happened() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(events.first().unwrap()["event"], "started");
+    // The secret was created by hand before.
+    assert_eq!(events[0]["effect"], "create");
+    assert_eq!(events[2]["event"], "started");
+    assert_eq!(events[2]["goal"], "rotate");
     assert_eq!(events.last().unwrap()["event"], "finished");
     assert_eq!(
         workspace

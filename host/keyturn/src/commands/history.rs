@@ -25,6 +25,9 @@ pub(crate) fn run(global: &Global, arguments: &History) -> Result<ExitCode> {
         .iter()
         .filter(|event| concerns(event, arguments.name.as_deref()))
         .collect();
+    if events.is_empty() && !global.json {
+        output::to_stderr("The audit trail has no entry of that name.");
+    }
     let newest = &events[events.len().saturating_sub(arguments.most)..];
     for event in newest {
         let line = if global.json {
@@ -48,7 +51,9 @@ fn concerns(event: &Event, name: Option<&str>) -> bool {
 fn sentence(event: &Event) -> String {
     let name = output::name(&event.secret, &event.credential);
     let what = match &event.what {
-        What::Started { strategy, .. } => format!("started ({strategy}) by {}", event.actor),
+        What::Started { goal, strategy, .. } => {
+            format!("{goal} started ({strategy}) by {}", event.actor)
+        }
         What::Intent {
             effect,
             version,
@@ -57,7 +62,13 @@ fn sentence(event: &Event) -> String {
             let rule = rule
                 .as_ref()
                 .map_or(String::new(), |rule| format!(" ({rule})"));
-            format!("about to {effect} {version}{rule}")
+            // What is no part of a run was done by hand.
+            let by = if event.rotation_id.is_empty() {
+                format!(" by {}", event.actor)
+            } else {
+                String::new()
+            };
+            format!("about to {effect} {version}{rule}{by}")
         }
         What::Outcome {
             effect,
@@ -79,9 +90,15 @@ fn sentence(event: &Event) -> String {
         What::Finding { level, summary, .. } => format!("{level}: {summary}"),
         What::Finished {
             outcome,
+            reason,
             duration_ms,
             ..
-        } => format!("{outcome} in {duration_ms:.1} ms"),
+        } => {
+            let reason = reason
+                .as_ref()
+                .map_or(String::new(), |reason| format!(": {reason}"));
+            format!("{outcome} in {duration_ms:.1} ms{reason}")
+        }
     };
     format!("{}  {name}  {what}", output::time(event.at_ms))
 }

@@ -10,8 +10,8 @@ use anyhow::Result;
 use comfy_table::{Table, TableStyle};
 use keyturn_engine::{Notes, RandomIds, VersionIds};
 use keyturn_store::{
-    Clock, NewSecret, SecretDescription, SecretName, SecretStore, SystemClock, VersionId, Which,
-    labels,
+    Clock, NewSecret, Put, SecretDescription, SecretName, SecretStore, SystemClock, VersionId,
+    Which, labels,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -37,9 +37,10 @@ pub(crate) async fn run(global: &Global, session: &Session, command: Secret) -> 
                 value: read_value(&value)?,
                 description,
             };
+            let secret = secret_name(&name)?;
+            let work = async { Ok(session.store.create_secret(&secret, new).await?) };
             session
-                .store
-                .create_secret(&secret_name(&name)?, new)
+                .by_hand(&secret, "create", id.as_str(), work)
                 .await?;
             said(
                 global,
@@ -65,19 +66,9 @@ async fn put(global: &Global, session: &Session, name: &str, value: &ValueSource
     let id = VersionId::new(RandomIds.fresh())?;
     let (secret, value) = (secret_name(name)?, read_value(value)?);
     let store = session.store.as_ref();
-    // Notes count only while their version is current, so they can be written first.
-    let before = carry_notes(store, &secret, &id, labels::CURRENT).await?;
-    let put = store.put(&secret, &id, &value, &[labels::CURRENT]).await?;
-    // A rotation may have been promoted between the two: what it owes is owed now.
-    if store
-        .describe(&secret)
-        .await?
-        .holder(labels::PREVIOUS)
-        .map(|version| &version.id)
-        != before.as_ref()
-    {
-        carry_notes(store, &secret, &id, labels::PREVIOUS).await?;
-    }
+    store.describe(&secret).await?;
+    let work = replace_current(store, &secret, &id, &value);
+    let put = session.by_hand(&secret, "put", id.as_str(), work).await?;
     let abandoned = put.abandoned.as_ref().map_or(String::new(), |version| {
         format!("; the rotation to {version} was under way and has lost AWSPENDING")
     });
@@ -87,6 +78,26 @@ async fn put(global: &Global, session: &Session, name: &str, value: &ValueSource
         json!({"secret": name, "version": id, "abandoned": put.abandoned}),
     )?;
     Ok(())
+}
+
+async fn replace_current(
+    store: &dyn SecretStore,
+    secret: &SecretName,
+    id: &VersionId,
+    value: &SecretString,
+) -> Result<Put> {
+    // Notes count only while their version is current, so they can be written first.
+    let before = carry_notes(store, secret, id, labels::CURRENT).await?;
+    let put = store.put(secret, id, value, &[labels::CURRENT]).await?;
+    // A rotation may have been promoted between the two: what it owes is owed now.
+    let described = store.describe(secret).await?;
+    let previous = described
+        .holder(labels::PREVIOUS)
+        .map(|version| &version.id);
+    if previous != before.as_ref() {
+        carry_notes(store, secret, id, labels::PREVIOUS).await?;
+    }
+    Ok(put)
 }
 
 /// Notes for the version `to` what is owed by the one under a label; answers which that is.
@@ -116,10 +127,14 @@ async fn get(
     stage: String,
     reveal: bool,
 ) -> Result<()> {
-    let version = session
-        .store
-        .get(&secret_name(name)?, &Which::Label(stage))
-        .await?;
+    let secret = secret_name(name)?;
+    let version = session.store.get(&secret, &Which::Label(stage)).await?;
+    if reveal {
+        let id = version.id.as_str();
+        session
+            .by_hand(&secret, "reveal", id, async { Ok(()) })
+            .await?;
+    }
     let mut shown = json!({
         "secret": name,
         "version": version.id,
@@ -162,7 +177,7 @@ fn read_value(source: &ValueSource) -> Result<SecretString> {
     Ok(SecretString::from(value))
 }
 
-fn said(global: &Global, words: &str, data: serde_json::Value) -> io::Result<()> {
+fn said(global: &Global, words: &str, data: serde_json::Value) -> Result<(), output::Unwritten> {
     output::to_stdout(&if global.json {
         data.to_string()
     } else {

@@ -6,6 +6,8 @@
 pub mod check;
 pub mod corners;
 pub mod explore;
+pub mod faults;
+mod people;
 pub mod places;
 pub mod sabotage;
 pub mod scenarios;

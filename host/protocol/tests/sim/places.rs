@@ -3,7 +3,8 @@
 use keyturn_protocol::*;
 
 use super::corners::{honest, leave, outcome, reason, run};
-use super::explore::{Driver, Explorer, Fault};
+use super::explore::{Driver, Explorer};
+use super::faults::Fault;
 use super::scenarios::{Coverage, Tally, alone, demand, retire, rotate, rotated_once};
 use super::world::{GRACE_MS, Kind, World, id};
 
@@ -78,19 +79,18 @@ pub fn corrected_place(coverage: &mut Coverage) {
     tally.print();
 }
 
+fn no_login(command: &Command) -> Option<Event> {
+    let asks = matches!(command, Command::Probe { .. } | Command::Retire { .. });
+    assert!(!asks, "{command:?} at another place");
+    None
+}
+
 /// Values of another place than the current one's: no login is tried with them, and what may have
 /// been applied there ends by the operator's word alone.
 pub fn left_at_other_places(coverage: &mut Coverage) {
     let vouched = Goal::Retire {
         now: true,
         vouched: true,
-    };
-    let no_login = |command: &Command| {
-        assert!(
-            !matches!(command, Command::Probe { .. } | Command::Retire { .. }),
-            "{command:?} at another place"
-        );
-        None
     };
     for (unanswered, expected) in [(None, false), (Some(1), false), (Some(0), true)] {
         let mut world = World::new(Kind::Dual, 0);
@@ -118,7 +118,11 @@ pub fn left_at_other_places(coverage: &mut Coverage) {
         let end = run(coverage, &mut world, rotate(Kind::Dual), honest);
         assert!(matches!(outcome(end), Outcome::Promoted { .. }));
     }
+    nearer_values(coverage, vouched);
+}
 
+/// What the operator need not vouch for, what only they can, and what nobody may apply any more.
+fn nearer_values(coverage: &mut Coverage, vouched: Goal) {
     // Of this place: the operator's word is not needed, and not taken.
     let mut world = World::new(Kind::Dual, 0);
     let doubt = leave(&mut world, Label::InDoubt, "left", 7);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use keyturn_protocol::*;
 
-use super::explore::{Actor, Driver, Explorer, Fault, State};
+use super::explore::{Actor, Driver, Explorer, State};
+use super::faults::Fault;
 use super::world::{GRACE_MS, Kind, World};
 
 /// What all scenarios together have reached.
