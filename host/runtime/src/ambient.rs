@@ -1,6 +1,9 @@
-//! Time and randomness as parameters, so that a test can set both.
+//! Time and randomness as parameters, so that a test can set both. Randomness has its trait where
+//! passwords are made, in keyturn-policy.
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use keyturn_policy::password::{RandomUnavailable, SecureRandom};
 
 /// Tells the time to plugins. Deadlines do not use it: they are monotonic.
 pub trait Clock: Send + Sync {
@@ -18,16 +21,6 @@ impl Clock for SystemClock {
             .unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-/// The source could not deliver; the call that asked ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the operating system gives no random bytes")]
-pub struct RandomUnavailable;
-
-/// Cryptographic randomness.
-pub trait SecureRandom: Send + Sync {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomUnavailable>;
 }
 
 /// The TLS provider's generator: one for the process.

@@ -1,10 +1,9 @@
 //! The only socket code that plugins reach. Names become targets by value and grant (`policy`,
-//! `target`), targets become addresses once (`resolve`) and every address is checked (`filter`);
+//! `target`), targets become addresses once (`resolve`) and every address is checked (keyturn-policy);
 //! the connection goes to that very address, and TLS is the host's (`tls`, `verifier`).
 
 mod binding;
 mod connection;
-mod filter;
 mod net_error;
 mod network;
 mod policy;

@@ -14,12 +14,12 @@ use wasmtime::component::{HasSelf, Linker, ResourceTable};
 pub(crate) use convert::{Answers, to_context, to_create_request, to_retire_request, to_version};
 pub(crate) use log::LogBudget;
 
-use crate::ambient::{Clock, SecureRandom};
+use crate::ambient::Clock;
 use crate::bindings::keyturn::rotation as wit;
 use crate::capability::Capability;
 use crate::endpoint::Network;
 use crate::limits::Limits;
-use crate::password::PasswordPolicy;
+use crate::password::{PasswordPolicy, SecureRandom};
 use crate::sandbox::MemoryLimiter;
 use crate::scrub::Scrubber;
 

@@ -14,10 +14,8 @@
 mod ambient;
 mod bindings;
 mod call;
-mod capability;
 mod endpoint;
 mod error;
-mod grant;
 mod granted;
 mod host;
 mod http;
@@ -25,19 +23,16 @@ mod invoke;
 mod limits;
 mod loader;
 mod log;
-mod manifest;
 mod outcome;
-mod password;
 mod plugin;
 mod runtime;
 mod sandbox;
-mod scrub;
-mod settings;
 mod source;
-mod text;
 mod value;
 
-pub use ambient::{Clock, RandomUnavailable, SecureRandom};
+use keyturn_policy::{capability, grant, manifest, password, scrub, settings, text};
+
+pub use ambient::Clock;
 pub use call::{
     Call, Companion, CompanionNeed, CreateRequest, Input, OtherVersion, Purpose, RetireRequest,
     Standing, Version,
@@ -47,7 +42,8 @@ pub use endpoint::{Resolver, Resolving};
 pub use error::{Applied, CallError, ErrorKind, GrantError, LoadError, Origin};
 pub use grant::{EndpointGrant, Grant, TlsMode};
 pub use granted::GrantedPlugin;
-pub use limits::{Limits, LimitsOverride};
+pub use keyturn_policy::limits::LimitsOverride;
+pub use limits::Limits;
 pub use loader::{Precompiled, precompile};
 pub use log::{LogRecord, LogSink, Severity};
 pub use manifest::{
@@ -58,7 +54,7 @@ pub use outcome::{
     Consumer, Created, Descriptor, Finding, InputRequest, Level, Liveness, MemberReport, Outcome,
     Prompt, Retirement, RetirementPlan, Status, Strategy, TargetEffect, UsageReport, Verdict,
 };
-pub use password::PasswordPolicy;
+pub use password::{PasswordPolicy, RandomUnavailable, SecureRandom};
 pub use plugin::Plugin;
 pub use runtime::{Runtime, RuntimeOptions};
 pub use source::{BundledPlugin, PluginSource};

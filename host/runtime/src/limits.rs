@@ -1,7 +1,8 @@
 //! How much a plugin may use. The manifest asks, the host has ceilings, and only the operator's
 //! grant goes beyond them: a plugin alone never raises a limit past its ceiling.
 
-use serde::{Deserialize, Serialize};
+use keyturn_policy::limits::LimitsOverride;
+use serde::Serialize;
 
 use crate::error::GrantError;
 
@@ -143,16 +144,4 @@ impl Limits {
         limits.memory_bytes = memory_bytes as usize;
         Ok(limits)
     }
-}
-
-/// Limits that a manifest asks for or a grant sets; absent fields keep the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitsOverride {
-    pub memory_bytes: Option<usize>,
-    pub fuel: Option<u64>,
-    pub wall_seconds: Option<u64>,
-    pub connections: Option<u32>,
-    pub connection_bytes: Option<u64>,
-    pub connect_seconds: Option<u64>,
 }

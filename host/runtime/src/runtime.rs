@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use wasmtime::Engine;
 
-use crate::ambient::{Clock, ProviderRandom, SecureRandom, SystemClock};
+use crate::ambient::{Clock, ProviderRandom, SystemClock};
 use crate::endpoint::{Resolver, SystemResolver, TlsTrust};
 use crate::error::LoadError;
 use crate::loader;
 use crate::log::{LogSink, NoLog};
+use crate::password::SecureRandom;
 use crate::plugin::Plugin;
 use crate::sandbox::{Ticker, running_engine};
 use crate::source::PluginSource;

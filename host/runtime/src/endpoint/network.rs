@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyturn_policy::address::{self, Allowance};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::connection::{Connection, TlsPlan};
-use super::filter::{self, Allowance};
 use super::net_error::{NetError, NetErrorKind};
 use super::policy::EndpointPolicy;
 use super::resolve::Resolver;
@@ -176,7 +176,7 @@ impl Network {
             private: self.policy(endpoint)?.private,
             loopback: target.loopback,
         };
-        let check = |address: &SocketAddr| filter::check(address.ip(), allowance);
+        let check = |address: &SocketAddr| address::check(address.ip(), allowance);
         let allowed: Vec<_> = found
             .iter()
             .copied()

@@ -1,12 +1,12 @@
 //! Makes foreign text harmless: one line, no control characters, no terminal escapes, bounded.
 
 /// At most `bytes_max` bytes of `text`, with control and invisible formatting characters escaped.
-pub(crate) fn line(text: &str, bytes_max: usize) -> String {
+pub fn line(text: &str, bytes_max: usize) -> String {
     escape(text, bytes_max, is_harmless)
 }
 
 /// Like [`line`], with line feeds kept: for steps and SQL that an operator copies.
-pub(crate) fn block(text: &str, bytes_max: usize) -> String {
+pub fn block(text: &str, bytes_max: usize) -> String {
     escape(text, bytes_max, |character| {
         character == '\n' || is_harmless(character)
     })

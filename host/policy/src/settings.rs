@@ -21,7 +21,7 @@ const ANNOTATIONS: [&str; 10] = [
 const DEPTH_MAX: usize = 16;
 
 /// Refuses a schema that holds what [`check`] does not know.
-pub(crate) fn check_schema(schema: &Value) -> Result<(), String> {
+pub fn check_schema(schema: &Value) -> Result<(), String> {
     schema_at(schema, "", 0)
 }
 
@@ -65,12 +65,12 @@ fn schema_at(schema: &Value, at: &str, depth: usize) -> Result<(), String> {
 
 /// Where settings break the schema, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Violation {
-    pub(crate) at: String,
-    pub(crate) cause: String,
+pub struct Violation {
+    pub at: String,
+    pub cause: String,
 }
 
-pub(crate) fn check(schema: &Value, value: &Value) -> Result<(), Violation> {
+pub fn check(schema: &Value, value: &Value) -> Result<(), Violation> {
     check_at(schema, value, "")
 }
 

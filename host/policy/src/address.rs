@@ -6,15 +6,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What the operator allows beyond public addresses.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Allowance {
+pub struct Allowance {
     /// Private, shared (CGNAT) and unique-local ranges.
-    pub(crate) private: bool,
+    pub private: bool,
     /// Only where the grant literally names a loopback address or `localhost`.
-    pub(crate) loopback: bool,
+    pub loopback: bool,
 }
 
 /// Refuses an address; the error says why and what would allow it, if anything can.
-pub(crate) fn check(address: IpAddr, allowance: Allowance) -> Result<(), String> {
+pub fn check(address: IpAddr, allowance: Allowance) -> Result<(), String> {
     let canonical = canonical(address);
     let shown = if canonical == address {
         address.to_string()
@@ -47,7 +47,7 @@ pub(crate) fn check(address: IpAddr, allowance: Allowance) -> Result<(), String>
 }
 
 /// The IPv4 address that an IPv6 address carries, if it does.
-pub(crate) fn canonical(address: IpAddr) -> IpAddr {
+pub fn canonical(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
     };

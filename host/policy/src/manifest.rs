@@ -13,7 +13,7 @@ use crate::capability::Capability;
 use crate::limits::LimitsOverride;
 
 /// Name of the custom section that carries plugin.toml.
-pub(crate) const SECTION: &str = "keyturn:manifest";
+pub const SECTION: &str = "keyturn:manifest";
 
 /// A checked manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

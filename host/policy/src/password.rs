@@ -3,7 +3,15 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::ambient::SecureRandom;
+/// The source could not deliver; the call that asked ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gives no random bytes")]
+pub struct RandomUnavailable;
+
+/// Cryptographic randomness.
+pub trait SecureRandom: Send + Sync {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomUnavailable>;
+}
 
 /// The operator's policy. The fields are those of AWS's GetRandomPassword; the defaults are
 /// Keyturn's own: 32 characters of `A–Z a–z 0–9 - . _ ~` with a lower-case letter, a capital and
@@ -45,14 +53,14 @@ impl Default for PasswordPolicy {
 }
 
 /// RFC 3986's unreserved marks: they survive a URL, a shell word and a DSN unchanged.
-pub(crate) const DEFAULT_PUNCTUATION: &str = "-._~";
+pub const DEFAULT_PUNCTUATION: &str = "-._~";
 
 /// What the target can bear, as the plugin knows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Constraints {
-    pub(crate) length_min: u32,
-    pub(crate) length_max: u32,
-    pub(crate) exclude: String,
+pub struct Constraints {
+    pub length_min: u32,
+    pub length_max: u32,
+    pub exclude: String,
 }
 
 const LENGTH_MIN: u32 = 8;
@@ -65,7 +73,7 @@ const DRAWS_MAX: usize = 10_000;
 
 impl PasswordPolicy {
     /// Whether the policy can be met at all.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         if !(LENGTH_MIN..=LENGTH_MAX).contains(&self.length) {
             let length = self.length;
             return Err(format!(
@@ -82,7 +90,7 @@ impl PasswordPolicy {
     }
 
     /// A password for this policy and this target, every fitting one equally likely.
-    pub(crate) fn generate(
+    pub fn generate(
         &self,
         target: &Constraints,
         random: &dyn SecureRandom,
@@ -197,7 +205,13 @@ fn draw(alphabet: &[char], length: u32, random: &dyn SecureRandom) -> Result<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ambient::{ProviderRandom, RandomUnavailable};
+
+    struct Os;
+    impl SecureRandom for Os {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomUnavailable> {
+            getrandom::fill(bytes).map_err(|_| RandomUnavailable)
+        }
+    }
 
     fn any() -> Constraints {
         Constraints {
@@ -208,7 +222,7 @@ mod tests {
     }
 
     fn generate(policy: &PasswordPolicy) -> String {
-        policy.generate(&any(), &ProviderRandom).unwrap()
+        policy.generate(&any(), &Os).unwrap()
     }
 
     #[test]
@@ -238,7 +252,7 @@ mod tests {
             exclude: "9~".into(),
             ..any()
         };
-        let password = policy.generate(&target, &ProviderRandom).unwrap();
+        let password = policy.generate(&target, &Os).unwrap();
         assert!(!password.contains(['a', 'B', '9', '~']));
     }
 
@@ -267,10 +281,7 @@ mod tests {
     }
 
     fn refused(policy: PasswordPolicy, target: Constraints, expected: &str) {
-        assert_eq!(
-            policy.generate(&target, &ProviderRandom).unwrap_err(),
-            expected
-        );
+        assert_eq!(policy.generate(&target, &Os).unwrap_err(), expected);
     }
 
     #[test]

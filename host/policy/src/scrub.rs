@@ -15,14 +15,14 @@ const REPLACEMENT: &str = "[secret]";
 
 /// The secrets of one call, in every spelling, longest first.
 #[derive(Default)]
-pub(crate) struct Scrubber {
+pub struct Scrubber {
     needles: Vec<Zeroizing<String>>,
 }
 
 impl Scrubber {
     /// Adds a whole value and every string in it, except under `public` pointers. A string that
     /// stands both in a public and in another place is a secret.
-    pub(crate) fn add_value(&mut self, value: &str, public: &[String]) {
+    pub fn add_value(&mut self, value: &str, public: &[String]) {
         let mut strings = BTreeSet::new();
         let public: Vec<_> = public.iter().map(String::as_str).collect();
         match serde_json::from_str::<Value>(value) {
@@ -36,7 +36,7 @@ impl Scrubber {
     }
 
     /// Adds one secret, such as a generated password.
-    pub(crate) fn add(&mut self, secret: &str) {
+    pub fn add(&mut self, secret: &str) {
         if secret.len() < SECRET_BYTES_MIN {
             return;
         }
@@ -51,7 +51,7 @@ impl Scrubber {
     }
 
     /// The text without secrets.
-    pub(crate) fn scrub(&self, text: &str) -> String {
+    pub fn scrub(&self, text: &str) -> String {
         let mut clean = text.to_owned();
         for needle in &self.needles {
             if clean.contains(needle.as_str()) {
@@ -62,12 +62,12 @@ impl Scrubber {
     }
 
     /// Scrubbed, then escaped and cut. In this order: an escape or a cut could hide half a secret.
-    pub(crate) fn line(&self, text: &str, bytes_max: usize) -> String {
+    pub fn line(&self, text: &str, bytes_max: usize) -> String {
         crate::text::line(&self.scrub(text), bytes_max)
     }
 
     /// Like [`line`](Self::line), with line feeds kept.
-    pub(crate) fn block(&self, text: &str, bytes_max: usize) -> String {
+    pub fn block(&self, text: &str, bytes_max: usize) -> String {
         crate::text::block(&self.scrub(text), bytes_max)
     }
 }
