@@ -1,39 +1,39 @@
 //! The shape of keyturn.toml, as serde reads it. Unknown keys are errors; what a value may mean is
-//! checked in the parent module, which knows the plugins.
+//! checked in the parent module and, against the plugins, by the binary.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
 };
 
-use keyturn_runtime::{Capability, Grant, PasswordPolicy};
+use keyturn_policy::{capability::Capability, grant::Grant, password::PasswordPolicy};
 use serde::Deserialize;
 use toml::Spanned;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
-    pub(crate) store: Store,
+    pub store: Store,
     #[serde(default)]
-    pub(crate) audit: Audit,
+    pub audit: Audit,
     #[serde(default)]
-    pub(crate) plugin: BTreeMap<String, Spanned<Plugin>>,
+    pub plugin: BTreeMap<String, Spanned<Plugin>>,
     #[serde(default)]
-    pub(crate) secret: BTreeMap<String, Secret>,
+    pub secret: BTreeMap<String, Secret>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
-    pub(crate) kind: StoreKind,
-    pub(crate) path: PathBuf,
+    pub kind: StoreKind,
+    pub path: PathBuf,
     /// Absent: the key comes from the environment variable KEYTURN_MASTER_KEY.
-    pub(crate) master_key_file: Option<PathBuf>,
+    pub master_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum StoreKind {
+pub enum StoreKind {
     Embedded,
 }
 
@@ -41,46 +41,46 @@ pub(crate) enum StoreKind {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Audit {
     /// Absent: beside the store, with the ending `.audit.jsonl`.
-    pub(crate) path: Option<PathBuf>,
+    pub path: Option<PathBuf>,
 }
 
 /// What the operator lets a plugin of --plugin-dir do, and which file it must be.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Plugin {
+pub struct Plugin {
     /// Lower-case hex of the component's SHA-256.
-    pub(crate) sha256: Option<String>,
-    pub(crate) capabilities: Option<BTreeSet<Capability>>,
+    pub sha256: Option<String>,
+    pub capabilities: Option<BTreeSet<Capability>>,
 }
 
 /// Either one credential (the fields stand here) or several (`credential.NAME`).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Secret {
-    pub(crate) environment: Option<String>,
-    pub(crate) plugin: Option<Spanned<String>>,
-    pub(crate) strategy: Option<Spanned<String>>,
-    pub(crate) grace_seconds: Option<u64>,
-    pub(crate) lead_seconds: Option<u64>,
-    pub(crate) rotate_after_days: Option<Spanned<u32>>,
-    pub(crate) password: Option<PasswordPolicy>,
-    pub(crate) settings: Option<toml::Table>,
-    pub(crate) grant: Option<Grant>,
+    pub environment: Option<String>,
+    pub plugin: Option<Spanned<String>>,
+    pub strategy: Option<Spanned<String>>,
+    pub grace_seconds: Option<u64>,
+    pub lead_seconds: Option<u64>,
+    pub rotate_after_days: Option<Spanned<u32>>,
+    pub password: Option<PasswordPolicy>,
+    pub settings: Option<toml::Table>,
+    pub grant: Option<Grant>,
     #[serde(default)]
-    pub(crate) credential: BTreeMap<String, Credential>,
+    pub credential: BTreeMap<String, Credential>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credential {
-    pub(crate) plugin: Spanned<String>,
-    pub(crate) strategy: Option<Spanned<String>>,
-    pub(crate) grace_seconds: Option<u64>,
-    pub(crate) lead_seconds: Option<u64>,
-    pub(crate) rotate_after_days: Option<Spanned<u32>>,
-    pub(crate) password: Option<PasswordPolicy>,
-    pub(crate) settings: Option<toml::Table>,
-    pub(crate) grant: Option<Grant>,
+    pub plugin: Spanned<String>,
+    pub strategy: Option<Spanned<String>>,
+    pub grace_seconds: Option<u64>,
+    pub lead_seconds: Option<u64>,
+    pub rotate_after_days: Option<Spanned<u32>>,
+    pub password: Option<PasswordPolicy>,
+    pub settings: Option<toml::Table>,
+    pub grant: Option<Grant>,
 }
 
 impl Secret {

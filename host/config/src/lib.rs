@@ -1,5 +1,8 @@
-//! keyturn.toml: reads it, checks it, and turns each credential's table into what the engine runs.
-//! An error names the file, the line and the key.
+//! keyturn.toml: reads it and checks its form. An error names the file, the line and the key.
+//!
+//! It knows neither plugins nor stores: what a table means to a plugin, the binary asks the plugin.
+//! Without them it can be tested and fuzzed in seconds.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod file;
 
@@ -11,42 +14,38 @@ use std::{
 };
 
 use file::{Credential as CredentialTable, File};
-use keyturn_engine::Credential;
-use keyturn_runtime::{Grant, Plugin};
-use keyturn_store::SecretName;
+use keyturn_policy::grant::Grant;
 use toml::Spanned;
 
-use crate::output;
-
-pub(crate) use file::{Plugin as PluginTable, StoreKind};
+pub use file::{Plugin as PluginTable, StoreKind};
 
 /// AWS's bounds of AutomaticallyAfterDays.
 const ROTATE_AFTER_DAYS: std::ops::RangeInclusive<u32> = 1..=1000;
 
 /// A configuration whose form is right. Relative paths are relative to its file.
 #[derive(Debug)]
-pub(crate) struct Config {
+pub struct Config {
     path: PathBuf,
     text: String,
-    pub(crate) store: StoreConfig,
-    pub(crate) audit_path: PathBuf,
-    pub(crate) plugins: BTreeMap<String, PluginTable>,
+    pub store: StoreConfig,
+    pub audit_path: PathBuf,
+    pub plugins: BTreeMap<String, PluginTable>,
     credentials: Vec<CredentialConfig>,
 }
 
 #[derive(Debug)]
-pub(crate) struct StoreConfig {
-    pub(crate) kind: StoreKind,
-    pub(crate) path: PathBuf,
+pub struct StoreConfig {
+    pub kind: StoreKind,
+    pub path: PathBuf,
     /// `None`: from the environment.
-    pub(crate) master_key_file: Option<PathBuf>,
+    pub master_key_file: Option<PathBuf>,
 }
 
 /// One credential's table, with its place in the file.
 #[derive(Debug)]
-pub(crate) struct CredentialConfig {
-    pub(crate) secret: String,
-    pub(crate) credential: String,
+pub struct CredentialConfig {
+    secret: String,
+    credential: String,
     environment: Option<String>,
     table: CredentialTable,
     key: String,
@@ -54,7 +53,7 @@ pub(crate) struct CredentialConfig {
 
 /// What is wrong, where.
 #[derive(Debug)]
-pub(crate) struct ConfigError {
+pub struct ConfigError {
     path: PathBuf,
     line: Option<usize>,
     key: String,
@@ -66,7 +65,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`]
-    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
             path: path.to_owned(),
             line: None,
@@ -76,7 +75,11 @@ impl Config {
         Self::parse(path, text)
     }
 
-    fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
+    /// As [`read`](Self::read), from the file's text.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
         let file: File = read(&text).map_err(|(key, error)| ConfigError {
             path: path.to_owned(),
             line: error.span().map(|span| line_of(&text, &span)),
@@ -112,7 +115,7 @@ impl Config {
     }
 
     /// Every configured credential, in the order of their names.
-    pub(crate) fn credentials(&self) -> &[CredentialConfig] {
+    pub fn credentials(&self) -> &[CredentialConfig] {
         &self.credentials
     }
 
@@ -120,7 +123,7 @@ impl Config {
     ///
     /// # Errors
     /// If there is none.
-    pub(crate) fn select(&self, name: &str) -> Result<Vec<&CredentialConfig>, ConfigError> {
+    pub fn select(&self, name: &str) -> Result<Vec<&CredentialConfig>, ConfigError> {
         let (secret, credential) = name
             .split_once('#')
             .map_or((name, None), |(secret, part)| (secret, Some(part)));
@@ -149,60 +152,11 @@ impl Config {
         Ok(found)
     }
 
-    /// Puts a credential's table and its plugin together.
+    /// The operator's grant of one credential, with what stands beside it in the file.
     ///
     /// # Errors
-    /// A strategy that the plugin does not have, or a grant that it refuses.
-    pub(crate) fn credential(
-        &self,
-        config: &CredentialConfig,
-        plugin: &Plugin,
-    ) -> Result<Credential, ConfigError> {
-        let table = &config.table;
-        let strategies = &plugin.descriptor().strategies;
-        let strategy = match &table.strategy {
-            // The operator names the strategy; absent, it is the plugin's first. It is never guessed.
-            None => strategies.first(),
-            Some(name) => plugin.descriptor().strategy(name.get_ref()),
-        };
-        let Some(strategy) = strategy else {
-            let known: Vec<_> = strategies
-                .iter()
-                .map(|strategy| strategy.name.as_str())
-                .collect();
-            return Err(self.error(
-                table.strategy.as_ref().map(Spanned::span),
-                format!("{}.strategy", config.key),
-                format!(
-                    "plugin {} has the strategies {}",
-                    plugin.manifest().name,
-                    known.join(", ")
-                ),
-            ));
-        };
-        let at_plugin = Some(table.plugin.span());
-        let refused = |problem: String| self.error(at_plugin.clone(), config.key.clone(), problem);
-        let granted = plugin
-            .grant(self.grant(config)?)
-            .map_err(|error| refused(error.to_string()))?;
-        let secret =
-            SecretName::new(config.secret.as_str()).map_err(|error| refused(error.to_string()))?;
-        Ok(Credential {
-            environment: config
-                .environment
-                .clone()
-                .unwrap_or_else(|| environment_of(&config.secret).to_owned()),
-            secret,
-            name: config.credential.clone(),
-            plugin: granted,
-            strategy: strategy.clone(),
-            grace_seconds: table.grace_seconds,
-            lead_seconds: table.lead_seconds.unwrap_or(0),
-            rotate_after_days: table.rotate_after_days.as_ref().map(|days| *days.get_ref()),
-        })
-    }
-
-    fn grant(&self, config: &CredentialConfig) -> Result<Grant, ConfigError> {
+    /// Settings that have no JSON form.
+    pub fn grant(&self, config: &CredentialConfig) -> Result<Grant, ConfigError> {
         let table = &config.table;
         let mut grant = table.grant.clone().unwrap_or_default();
         if let Some(policy) = &table.password {
@@ -310,22 +264,88 @@ impl Config {
 }
 
 impl CredentialConfig {
+    /// The secret's name, as configured.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// The credential's name; empty where the secret holds one.
+    pub fn credential(&self) -> &str {
+        &self.credential
+    }
+
     /// The plugin's name.
-    pub(crate) fn plugin(&self) -> &str {
+    pub fn plugin(&self) -> &str {
         self.table.plugin.get_ref()
     }
 
-    pub(crate) fn display_name(&self) -> String {
-        output::name(&self.secret, &self.credential)
+    /// The strategy, if the operator names one. It is never guessed.
+    pub fn strategy(&self) -> Option<&str> {
+        self.table
+            .strategy
+            .as_ref()
+            .map(|name| name.get_ref().as_str())
+    }
+
+    /// As configured, else what follows the last hyphen of the name's first segment.
+    pub fn environment(&self) -> &str {
+        let configured = self.environment.as_deref();
+        configured.unwrap_or_else(|| environment_of(&self.secret))
+    }
+
+    /// How long the old value stays accepted, if the operator says so.
+    pub fn grace_seconds(&self) -> Option<u64> {
+        self.table.grace_seconds
+    }
+
+    /// How long a new key is published before it is used.
+    pub fn lead_seconds(&self) -> u64 {
+        self.table.lead_seconds.unwrap_or(0)
+    }
+
+    /// The interval of rotations, if there is one.
+    pub fn rotate_after_days(&self) -> Option<u32> {
+        self.table
+            .rotate_after_days
+            .as_ref()
+            .map(|days| *days.get_ref())
+    }
+
+    /// `NAME`, or `NAME#CREDENTIAL` where the secret holds several.
+    pub fn display_name(&self) -> String {
+        display_name(&self.secret, &self.credential)
+    }
+
+    /// An error about the whole table.
+    pub fn error(&self, config: &Config, problem: String) -> ConfigError {
+        config.error(Some(self.table.plugin.span()), self.key.clone(), problem)
     }
 
     /// An error about the plugin that this table names.
-    pub(crate) fn plugin_error(&self, config: &Config, problem: String) -> ConfigError {
+    pub fn plugin_error(&self, config: &Config, problem: String) -> ConfigError {
         config.error(
             Some(self.table.plugin.span()),
             format!("{}.plugin", self.key),
             problem,
         )
+    }
+
+    /// An error about the strategy that this table names.
+    pub fn strategy_error(&self, config: &Config, problem: String) -> ConfigError {
+        config.error(
+            self.table.strategy.as_ref().map(Spanned::span),
+            format!("{}.strategy", self.key),
+            problem,
+        )
+    }
+}
+
+/// `NAME`, or `NAME#CREDENTIAL` where a secret holds several.
+pub fn display_name(secret: &str, credential: &str) -> String {
+    if credential.is_empty() {
+        secret.to_owned()
+    } else {
+        format!("{secret}#{credential}")
     }
 }
 

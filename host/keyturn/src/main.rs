@@ -4,7 +4,7 @@
 
 mod cli;
 mod commands;
-mod config;
+mod credential;
 mod exit;
 mod output;
 mod plugins;

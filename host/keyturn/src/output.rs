@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+pub(crate) use keyturn_config::display_name as name;
+
 /// The caller's end of standard output is full or broken. What the command did before is done.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -22,15 +24,6 @@ pub(crate) fn to_stdout(text: &str) -> Result<(), Unwritten> {
 /// Words for people. A closed standard error is no reason to fail.
 pub(crate) fn to_stderr(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
-}
-
-/// `NAME`, or `NAME#CREDENTIAL` where a secret holds several.
-pub(crate) fn name(secret: &str, credential: &str) -> String {
-    if credential.is_empty() {
-        secret.to_owned()
-    } else {
-        format!("{secret}#{credential}")
-    }
 }
 
 /// RFC 3339 in UTC, to the second.

@@ -9,9 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use keyturn_config::PluginTable;
 use keyturn_runtime::{BundledPlugin, LogSink, Plugin, PluginSource, Runtime, RuntimeOptions};
 
-use crate::{config::PluginTable, session::refuse};
+use crate::session::refuse;
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
+use keyturn_config::{Config, CredentialConfig, StoreKind};
 use keyturn_engine::{Credential, Engine, EngineOptions, Event, EventSink, RandomIds, What};
 use keyturn_store::{
     Clock, SecretName, SecretStore, SystemClock,
@@ -12,7 +13,7 @@ use keyturn_store::{
 
 use crate::{
     cli::Global,
-    config::{Config, CredentialConfig, StoreKind},
+    credential::credential,
     exit::{self, Code, Failure},
     plugins::Plugins,
     sinks::{AuditLog, Fanout, PluginLog, Progress},
@@ -100,7 +101,7 @@ impl Session {
             .load(config.plugin())
             .await
             .map_err(|error| refuse(config.plugin_error(&self.config, format!("{error:#}"))))?;
-        self.config.credential(config, &plugin).map_err(refuse)
+        credential(&self.config, config, &plugin).map_err(refuse)
     }
 
     /// Leaves one file behind. Without it nothing is lost, SQLite's log stays beside the store.

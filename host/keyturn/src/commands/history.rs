@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use keyturn_config::Config;
 use keyturn_engine::{Event, What};
 
 use crate::{
     cli::{Global, History},
-    config::Config,
     output,
     session::refuse,
     sinks::read_audit,

@@ -4,12 +4,12 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 use comfy_table::{Table, TableStyle};
+use keyturn_config::Config;
 use keyturn_runtime::{LogRecord, LogSink, Plugin as LoadedPlugin};
 use serde_json::{Value, json};
 
 use crate::{
     cli::{Global, Plugin},
-    config::Config,
     output,
     plugins::Plugins,
     session::refuse,
