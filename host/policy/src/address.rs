@@ -15,73 +15,129 @@ pub struct Allowance {
 
 /// Refuses an address; the error says why and what would allow it, if anything can.
 pub fn check(address: IpAddr, allowance: Allowance) -> Result<(), String> {
-    let canonical = canonical(address);
-    let shown = if canonical == address {
+    let refused = readings(address)
+        .into_iter()
+        .filter(|reading| !allowance.allows(class(*reading)))
+        .max_by_key(|reading| class(*reading));
+    let Some(reading) = refused else {
+        return Ok(());
+    };
+    let shown = if reading == address {
         address.to_string()
     } else {
-        format!("{address} (that is, {canonical})")
+        format!("{address} (that is, {reading})")
     };
-    match class(canonical) {
-        Class::Public => Ok(()),
-        Class::Private if allowance.private => Ok(()),
-        Class::Loopback if allowance.loopback => Ok(()),
-        Class::Metadata => Err(format!(
+    Err(match class(reading) {
+        Class::Metadata => format!(
             "{shown} is a cloud metadata address, which no plugin may reach; correct the host"
-        )),
-        Class::LinkLocal => Err(format!(
-            "{shown} is a link-local address, which no plugin may reach; correct the host"
-        )),
-        Class::Special => Err(format!(
+        ),
+        Class::LinkLocal => {
+            format!("{shown} is a link-local address, which no plugin may reach; correct the host")
+        }
+        // No allowance refuses a public address.
+        Class::Special | Class::Public => format!(
             "{shown} is not the address of one server (multicast, broadcast, unspecified or \
              reserved); correct the host"
-        )),
-        Class::Private => Err(format!(
+        ),
+        Class::Private => format!(
             "{shown} is a private address; if the server is meant to be there, set private = true \
              in the endpoint's grant"
-        )),
-        Class::Loopback => Err(format!(
+        ),
+        Class::Loopback => format!(
             "{shown} is a loopback address; if the server is meant to run on this machine, write \
              the address itself or localhost into the endpoint's grant and value"
-        )),
+        ),
+    })
+}
+
+impl Allowance {
+    fn allows(self, class: Class) -> bool {
+        match class {
+            Class::Public => true,
+            Class::Private => self.private,
+            Class::Loopback => self.loopback,
+            Class::Special | Class::LinkLocal | Class::Metadata => false,
+        }
     }
 }
 
-/// The IPv4 address that an IPv6 address carries, if it does.
+/// The IPv4 address that an IPv6 address is another notation of, if it is.
 pub fn canonical(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
     };
-    let segments = v6.segments();
-    let tail = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-    };
-    match segments {
+    match v6.segments() {
         // ::ffff:a.b.c.d (mapped, RFC 4291) and ::ffff:0:a.b.c.d (translated, RFC 2765).
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => tail(high, low),
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
         // ::a.b.c.d (compatible, deprecated), but for :: and ::1.
         [0, 0, 0, 0, 0, 0, high, low] if (high, low) != (0, 0) && (high, low) != (0, 1) => {
-            tail(high, low)
+            v4(high, low)
         }
-        // 64:ff9b::/96 (NAT64, RFC 6052) and 64:ff9b:1::/48 (RFC 8215, its usual /96 form).
-        [0x64, 0xff9b, _, _, _, _, high, low] => tail(high, low),
-        // 2002::/16 (6to4, RFC 3056).
-        [0x2002, high, low, ..] => tail(high, low),
-        // 2001:0::/32 (Teredo, RFC 4380): the client's address is the complement of the tail.
-        [0x2001, 0, _, _, _, _, high, low] => tail(!high, !low),
-        // …:0:5efe:a.b.c.d and …:200:5efe:a.b.c.d (ISATAP, RFC 5214).
-        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => tail(high, low),
+        // 64:ff9b::/96 (NAT64, RFC 6052).
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
         _ => address,
     }
 }
 
+/// Every address that a packet to this one may come out at. All of them must be allowed: an ISATAP
+/// address, for one, is an address in its own network *and* leads to the IPv4 address in it.
+fn readings(address: IpAddr) -> Vec<IpAddr> {
+    let mut readings = vec![canonical(address)];
+    let IpAddr::V6(v6) = address else {
+        return readings;
+    };
+    let [a, b, c, _, e, f, high, low] = v6.segments();
+    match (a, b) {
+        // 2002::/16 (6to4, RFC 3056).
+        (0x2002, _) => readings.push(v4(b, c)),
+        // 2001:0::/32 (Teredo, RFC 4380): the client's address is the complement of the tail.
+        (0x2001, 0) => readings.push(v4(!high, !low)),
+        _ => {}
+    }
+    // …:0:5efe:a.b.c.d (ISATAP, RFC 5214), whatever its universal and group bits.
+    if e & !0x0300 == 0 && f == 0x5efe {
+        readings.push(v4(high, low));
+    }
+    if (a, b, c) == (0x64, 0xff9b, 1) {
+        // RFC 8215's block for networks' own NAT64, with RFC 6052's prefixes of 48, 56, 64 and 96
+        // bits: which of them holds, only the network knows. Octet 8 is always zero in them.
+        let octets = v6.octets();
+        let own = [
+            [6, 7, 9, 10],
+            [7, 9, 10, 11],
+            [9, 10, 11, 12],
+            [12, 13, 14, 15],
+        ]
+        .map(|places| places.map(|place| octets[place]));
+        // Nobody is at 0.0.0.0/8: a prefix under which that comes out is not the network's.
+        let own: Vec<_> = own
+            .into_iter()
+            .filter(|octets| octets[0] != 0)
+            .map(|octets| IpAddr::V4(octets.into()))
+            .collect();
+        if !own.is_empty() {
+            // Outside of such a network the address itself is nobody's.
+            readings.remove(0);
+        }
+        readings.extend(own);
+    }
+    readings
+}
+
+fn v4(high: u16, low: u16) -> IpAddr {
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+/// From harmless to never.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     Public,
     Private,
     Loopback,
+    Special,
     LinkLocal,
     Metadata,
-    Special,
 }
 
 fn class(address: IpAddr) -> Class {
@@ -193,7 +249,7 @@ mod tests {
 
     #[test]
     fn link_local_addresses_are_refused() {
-        for address in ["169.254.0.1", "fe80::1", "fec0::1"] {
+        for address in ["169.254.0.1", "fe80::1", "fec0::1", "fe80::5efe:808:808"] {
             assert_eq!(
                 refused(address, ALL),
                 format!(
@@ -251,6 +307,31 @@ mod tests {
         );
     }
 
+    /// An address that leads on to a public one is still in its own network.
+    #[test]
+    fn isatap_is_judged_twice() {
+        assert!(check("fd12::5efe:8.8.8.8".parse().unwrap(), NONE).is_err());
+        assert!(check("fd12::5efe:8.8.8.8".parse().unwrap(), ALL).is_ok());
+        assert!(check("fd12::100:5efe:127.0.0.1".parse().unwrap(), NONE).is_err());
+    }
+
+    #[test]
+    fn a_networks_own_nat64_is_judged_under_every_prefix() {
+        for address in [
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "64:ff9b:1:a9fe:a9:fe08:808:808",
+            "64:ff9b:1:a9:fe:a9fe:808:808",
+            "64:ff9b:1:0:a9:fea9:fe08:808",
+        ] {
+            let error = refused(address, ALL);
+            assert!(error.contains("(that is, 169.254.169.254)"), "{error}");
+        }
+        assert_eq!(
+            check("64:ff9b:1:808:8:800::".parse().unwrap(), NONE),
+            Ok(())
+        );
+    }
+
     #[test]
     fn loopback_needs_more_than_private() {
         let private = Allowance {
@@ -277,6 +358,7 @@ mod tests {
             "100.128.0.1",
             "2606:4700::1111",
             "64:ff9b::8.8.8.8",
+            "64:ff9b:1::8.8.8.8",
         ] {
             assert_eq!(check(address.parse().unwrap(), NONE), Ok(()));
         }
