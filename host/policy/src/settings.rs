@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::text;
+
 /// Keywords that the host does not act on: for people, or left to the plugin.
 const ANNOTATIONS: [&str; 10] = [
     "$schema",
@@ -19,10 +21,13 @@ const ANNOTATIONS: [&str; 10] = [
     "pattern",
 ];
 const DEPTH_MAX: usize = 16;
+const AT_BYTES_MAX: usize = 256;
+const CAUSE_BYTES_MAX: usize = 512;
 
 /// Refuses a schema that holds what [`check`] does not know.
 pub fn check_schema(schema: &Value) -> Result<(), String> {
-    schema_at(schema, "", 0)
+    // Keywords and names are the plugin's words.
+    schema_at(schema, "", 0).map_err(|cause| text::line(&cause, CAUSE_BYTES_MAX))
 }
 
 fn schema_at(schema: &Value, at: &str, depth: usize) -> Result<(), String> {
@@ -63,7 +68,7 @@ fn schema_at(schema: &Value, at: &str, depth: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Where settings break the schema, and how.
+/// Where settings break the schema, and how. Both are one line, escaped and cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     pub at: String,
@@ -71,7 +76,11 @@ pub struct Violation {
 }
 
 pub fn check(schema: &Value, value: &Value) -> Result<(), Violation> {
-    check_at(schema, value, "")
+    check_at(schema, value, "").map_err(|violation| Violation {
+        at: text::line(&violation.at, AT_BYTES_MAX),
+        // What the schema demands is said in the plugin's words.
+        cause: text::line(&violation.cause, CAUSE_BYTES_MAX),
+    })
 }
 
 fn check_at(schema: &Value, value: &Value, at: &str) -> Result<(), Violation> {

@@ -12,25 +12,28 @@ use super::{
     Protocol, SecretManifest, ValueSource,
 };
 use crate::capability::Capability;
+use crate::text;
 
 /// Nodes of one endpoint, unless the manifest says otherwise.
 const MEMBERS_MAX_DEFAULT: u32 = 64;
 const MEMBERS_MAX_CEILING: u32 = 1024;
+const NAME_BYTES_MAX: usize = 64;
+const POINTER_BYTES_MAX: usize = 256;
+const KEY_BYTES_MAX: usize = 256;
+const CAUSE_BYTES_MAX: usize = 512;
 /// In-band upgrades of known protocols ask in a few bytes (PostgreSQL 8, SMTP 10, LDAP 31).
 const PRE_TLS_BYTES_CEILING: u32 = 256;
 
 pub(super) fn parse(text: &str) -> Result<Manifest, ManifestError> {
-    let raw: RawManifest = toml::from_str(text).map_err(|error| ManifestError {
-        line: error.span().map(|span| line_of(text, &span)),
-        key: String::new(),
-        cause: error.message().to_owned(),
-    })?;
+    let raw: RawManifest = toml::from_str(text)
+        .map_err(|error| manifest_error(text, error.span(), "", error.message()))?;
     let reader = Reader { text };
     let secret = SecretManifest {
         identity: reader.pointers("secret.identity", raw.secret.identity)?,
         public: reader.pointers("secret.public", raw.secret.public)?,
     };
     let companions = raw.companion.into_iter().map(|(name, companion)| {
+        reader.word("companion", &name, &companion.pointer.span(), "-_")?;
         let key = format!("companion.{name}.pointer");
         let pointer = reader.pointer(&key, companion.pointer)?;
         Ok((
@@ -46,13 +49,22 @@ pub(super) fn parse(text: &str) -> Result<Manifest, ManifestError> {
     let endpoints = reader.endpoints(raw.endpoint, &companions)?;
     Ok(Manifest {
         name: reader.name(raw.name)?,
-        contract: raw.contract.into_inner(),
+        contract: reader.contract(raw.contract)?,
         capabilities,
         secret,
         companions,
         endpoints,
         limits: raw.limits,
     })
+}
+
+/// Key and cause quote the manifest, and so the plugin.
+fn manifest_error(text: &str, at: Option<Range<usize>>, key: &str, cause: &str) -> ManifestError {
+    ManifestError {
+        line: at.map(|span| line_of(text, &span)),
+        key: text::line(key, KEY_BYTES_MAX),
+        cause: text::line(cause, CAUSE_BYTES_MAX),
+    }
 }
 
 fn line_of(text: &str, span: &Range<usize>) -> usize {
@@ -66,21 +78,37 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn error(&self, span: &Range<usize>, key: &str, cause: String) -> ManifestError {
-        ManifestError {
-            line: Some(line_of(self.text, span)),
-            key: key.into(),
-            cause,
-        }
+        manifest_error(self.text, Some(span.clone()), key, &cause)
     }
 
     fn name(&self, name: Spanned<String>) -> Result<String, ManifestError> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let text = name.as_ref();
-        if text.is_empty() || text.len() > 64 || !text.chars().all(fits) {
-            let cause = "use 1 to 64 of a-z, 0-9 and -".into();
-            return Err(self.error(&name.span(), "name", cause));
-        }
+        self.word("name", name.as_ref(), &name.span(), "-")?;
         Ok(name.into_inner())
+    }
+
+    fn contract(&self, contract: Spanned<String>) -> Result<String, ManifestError> {
+        self.word("contract", contract.as_ref(), &contract.span(), "-+.")?;
+        Ok(contract.into_inner())
+    }
+
+    /// Names stand in errors, in logs and in the grant, so they are plain words.
+    fn word(
+        &self,
+        key: &str,
+        word: &str,
+        span: &Range<usize>,
+        marks: &str,
+    ) -> Result<(), ManifestError> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || marks.contains(c);
+        if word.is_empty() || word.len() > NAME_BYTES_MAX || !word.chars().all(fits) {
+            let marks: Vec<_> = marks.chars().map(String::from).collect();
+            let cause = format!(
+                "use 1 to {NAME_BYTES_MAX} of a-z, 0-9 and {}",
+                marks.join(" ")
+            );
+            return Err(self.error(span, key, cause));
+        }
+        Ok(())
     }
 
     fn capabilities(
@@ -201,6 +229,7 @@ impl Reader<'_> {
         companions: &BTreeMap<String, CompanionManifest>,
     ) -> Result<EndpointManifest, ManifestError> {
         let span = raw.span();
+        self.word("endpoint", name, &span, "-_")?;
         let raw = raw.into_inner();
         let (protocol, pre_tls_bytes_max) = match &raw.protocol {
             Some(protocol) => self.protocol(name, protocol, &raw)?,
@@ -229,12 +258,17 @@ impl Reader<'_> {
 }
 
 fn check_pointer(pointer: &str) -> Result<(), String> {
-    if pointer.starts_with('/') {
-        return Ok(());
+    if !pointer.starts_with('/') {
+        return Err(format!(
+            "\"{pointer}\" is not a JSON pointer; begin with /, as in \"/host\""
+        ));
     }
-    Err(format!(
-        "\"{pointer}\" is not a JSON pointer; begin with /, as in \"/host\""
-    ))
+    if pointer.len() > POINTER_BYTES_MAX || !text::is_line(pointer) {
+        return Err(format!(
+            "\"{pointer}\" is longer than {POINTER_BYTES_MAX} bytes or holds invisible characters"
+        ));
+    }
+    Ok(())
 }
 
 fn source(
@@ -297,7 +331,9 @@ fn value_source(table: RawFromTable) -> Result<ValueSource, String> {
 
 fn fixed(table: RawFromTable) -> Result<EndpointSource, String> {
     match (table.host, table.port) {
-        (Some(host), Some(RawPort::Number(port))) if !host.starts_with('/') && port > 0 => {
+        (Some(host), Some(RawPort::Number(port)))
+            if !host.starts_with('/') && text::is_line(&host) && port > 0 =>
+        {
             Ok(EndpointSource::Fixed { host, port })
         }
         _ => Err("a table needs `secret = \"current\"`, `companion = \"…\"`, or a fixed `host` and a numeric `port`".into()),
