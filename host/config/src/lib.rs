@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod file;
+mod read;
 
 use std::{
     collections::BTreeMap,
@@ -13,11 +14,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use file::{Credential as CredentialTable, File};
+use file::Credential as CredentialTable;
 use keyturn_policy::grant::Grant;
+use keyturn_policy::text;
 use toml::Spanned;
 
 pub use file::{Plugin as PluginTable, StoreKind};
+
+const KEY_BYTES_MAX: usize = 512;
+const PROBLEM_BYTES_MAX: usize = 2048;
 
 /// AWS's bounds of AutomaticallyAfterDays.
 const ROTATE_AFTER_DAYS: std::ops::RangeInclusive<u32> = 1..=1000;
@@ -80,12 +85,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`]
     pub fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
-        let file: File = read(&text).map_err(|(key, error)| ConfigError {
-            path: path.to_owned(),
-            line: error.span().map(|span| line_of(&text, &span)),
-            key,
-            problem: error.message().to_owned(),
-        })?;
+        let file = read::read(path, &text)?;
         let base = path.parent().unwrap_or(Path::new(""));
         let store_path = base.join(&file.store.path);
         let audit_path = file.audit.path.map_or_else(
@@ -355,10 +355,11 @@ impl fmt::Display for ConfigError {
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
+        // Both may quote the file, and it may hold anything.
         if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
+            write!(f, ": {}", text::line(&self.key, KEY_BYTES_MAX))?;
         }
-        write!(f, ": {}", self.problem)
+        write!(f, ": {}", text::line(&self.problem, PROBLEM_BYTES_MAX))
     }
 }
 
@@ -370,16 +371,6 @@ fn environment_of(secret: &str) -> &str {
     segment
         .rsplit_once('-')
         .map_or("", |(_, environment)| environment)
-}
-
-/// Reads the form; an error comes with the key that it is about, if the text is TOML at all.
-fn read(text: &str) -> Result<File, (String, toml::de::Error)> {
-    let document = toml::Deserializer::parse(text).map_err(|error| (String::new(), error))?;
-    serde_path_to_error::deserialize(document).map_err(|error| {
-        let key = error.path().to_string();
-        let key = if key == "." { String::new() } else { key };
-        (key, error.into_inner())
-    })
 }
 
 fn line_of(text: &str, span: &Range<usize>) -> usize {
@@ -408,6 +399,28 @@ mod tests {
         let problem = problem(&text);
         assert!(
             problem.starts_with("keyturn.toml:6: secret.a.grace: unknown field `grace`"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn a_misplaced_secret_is_not_shown() {
+        for value in ["\"hunter2\"", "[\"hunter2\"]", "12345678"] {
+            let text = format!("{STORE}[secret.\"a\"]\nplugin = \"jwt\"\npassword = {value}\n");
+            let problem = problem(&text);
+            assert!(
+                problem.starts_with("keyturn.toml:6: secret.a.password"),
+                "{problem}"
+            );
+            assert!(
+                !problem.contains("hunter2") && !problem.contains("1234"),
+                "{problem}"
+            );
+        }
+        let text = format!("{STORE}[secret.\"a\"]\nplugin = \"jwt\"\napi_key = \"hunter2\"\n");
+        let problem = problem(&text);
+        assert!(
+            problem.contains("unknown field `api_key`") && !problem.contains("hunter2"),
             "{problem}"
         );
     }
