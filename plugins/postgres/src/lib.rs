@@ -21,7 +21,7 @@ mod set;
 mod settings;
 mod sql;
 mod trial;
-mod verifier;
+pub mod verifier;
 pub mod wire;
 
 use keyturn_sdk::{

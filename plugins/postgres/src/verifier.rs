@@ -11,12 +11,12 @@ use std::borrow::Cow;
 
 /// PostgreSQL's own default (`SCRAM_SHA_256_DEFAULT_ITERATIONS`). Every login pays for it, so a
 /// value of this plugin's own would slow down the applications.
-pub(crate) const ITERATIONS: u32 = 4096;
-pub(crate) const SALT_BYTES: usize = 16;
+pub const ITERATIONS: u32 = 4096;
+pub const SALT_BYTES: usize = 16;
 
 /// `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`. Holds no character that SQL gives
 /// a meaning inside quotes.
-pub(crate) fn verifier(password: &str, salt: &[u8; SALT_BYTES], iterations: u32) -> String {
+pub fn verifier(password: &str, salt: &[u8; SALT_BYTES], iterations: u32) -> String {
     let salted = salted_password(prepare(password).as_bytes(), salt, iterations);
     let stored_key = Sha256::digest(hmac(&salted, b"Client Key"));
     let server_key = hmac(&salted, b"Server Key");
