@@ -16,12 +16,16 @@ PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build demo test lint deny wasm-target plugins postgresql nextest
+# Of `make fuzz`, for each target.
+SECONDS ?= 30
+
+.PHONY: help build demo test fuzz lint deny wasm-target plugins postgresql nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
 	@echo "make demo    rotate a PostgreSQL role, a JWT secret and an API key under load"
 	@echo "make test    everything that must pass before a change lands"
+	@echo "make fuzz    each fuzz target for SECONDS=30"
 	@echo "make lint    formatting and clippy"
 	@echo "make deny    licences, bans, sources and advisories of the dependencies"
 
@@ -36,8 +40,13 @@ test: plugins postgresql nextest
 	$(CARGO) nextest run --workspace
 	$(CARGO) test --workspace --doc --quiet
 
+# `make test` replays each target's corpus and runs a few thousand seeded mutations of it, too.
+fuzz:
+	tests/fuzz/fuzz.sh $(SECONDS)
+
 lint:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --check --manifest-path tests/fuzz/libfuzzer/Cargo.toml
 	$(CARGO) fmt --check --manifest-path host/runtime/tests/guest/Cargo.toml
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
@@ -45,6 +54,7 @@ lint:
 deny:
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root $(TOOLS)
 	cargo-deny check licenses bans sources
+	cargo-deny --manifest-path tests/fuzz/libfuzzer/Cargo.toml --config deny.toml check -A license-not-encountered licenses bans sources
 	@if cargo-deny fetch >/dev/null 2>&1; then cargo-deny check advisories; \
 	else echo "deny: the advisory database can't be fetched here; advisories are not checked"; fi
 
