@@ -242,18 +242,24 @@ impl<'a> Answers<'a> {
     }
 
     pub(crate) fn name(&self, text: &str) -> String {
-        self.count(text.len());
-        self.scrubber.line(text, NAME_BYTES_MAX)
+        self.scrubbed(text, |text| self.scrubber.line(text, NAME_BYTES_MAX))
     }
 
     pub(crate) fn text(&self, text: &str) -> String {
-        self.count(text.len());
-        self.scrubber.line(text, TEXT_BYTES_MAX)
+        self.scrubbed(text, |text| self.scrubber.line(text, TEXT_BYTES_MAX))
     }
 
     fn block(&self, text: &str) -> String {
+        self.scrubbed(text, |text| self.scrubber.block(text, BLOCK_BYTES_MAX))
+    }
+
+    /// Of an answer that is too large nothing is used, so no time is spent on the rest of it.
+    fn scrubbed(&self, text: &str, scrub: impl FnOnce(&str) -> String) -> String {
         self.count(text.len());
-        self.scrubber.block(text, BLOCK_BYTES_MAX)
+        if self.too_large() {
+            return String::new();
+        }
+        scrub(text)
     }
 
     pub(crate) fn count(&self, bytes: usize) {

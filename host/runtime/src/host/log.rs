@@ -9,6 +9,9 @@ use crate::scrub::Scrubber;
 const MESSAGE_BYTES_MAX: usize = 2048;
 const FIELD_BYTES_MAX: usize = 512;
 const FIELDS_MAX: usize = 32;
+/// What is looked through for secrets. A longer text is dropped whole rather than cut first: a cut
+/// could leave half a secret that is then not found.
+const SCRUBBED_BYTES_MAX: usize = 16 << 10;
 
 /// What is left of one call's lines.
 pub(crate) struct LogBudget {
@@ -47,12 +50,12 @@ impl LogBudget {
         let fields = fields
             .map(|(key, value)| {
                 (
-                    scrubber.line(key, 64),
-                    scrubber.line(value, FIELD_BYTES_MAX),
+                    line(scrubber, key, 64),
+                    line(scrubber, value, FIELD_BYTES_MAX),
                 )
             })
             .collect();
-        self.send(severity, scrubber.line(message, MESSAGE_BYTES_MAX), fields);
+        self.send(severity, line(scrubber, message, MESSAGE_BYTES_MAX), fields);
     }
 
     fn send(&self, severity: Severity, message: String, fields: Vec<(String, String)>) {
@@ -63,4 +66,11 @@ impl LogBudget {
             ..self.origin.clone()
         });
     }
+}
+
+fn line(scrubber: &Scrubber, text: &str, bytes_max: usize) -> String {
+    if text.len() > SCRUBBED_BYTES_MAX {
+        return format!("[{} bytes, too long for a log]", text.len());
+    }
+    scrubber.line(text, bytes_max)
 }
