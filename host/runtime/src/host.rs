@@ -34,6 +34,7 @@ pub(crate) struct HostState {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn SecureRandom>,
     pub(crate) password: PasswordPolicy,
+    pub(crate) passwords_left: u32,
     pub(crate) began: Instant,
     /// When the plugin's I/O must have ended, a little before the call's own deadline.
     pub(crate) io_deadline: Deadline,

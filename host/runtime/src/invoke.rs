@@ -21,7 +21,14 @@ use crate::sandbox::{ActiveCall, LimitHit, MemoryLimiter};
 use crate::scrub::Scrubber;
 
 /// Handles of all kinds; a plugin has one per open connection.
-const HANDLES_MAX: usize = 256;
+pub(crate) const HANDLES_MAX: usize = 256;
+
+/// Made in one call. Each is a secret that all later text is looked through for, so a plugin that
+/// asks without end would make the host remember without end.
+pub(crate) const PASSWORDS_MAX: u32 = 64;
+
+/// What to do about a limit that no grant raises, or an answer that breaks the contract.
+const REPORT: &str = "this is a fault of the plugin, report it to its author";
 
 /// The export that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +135,7 @@ impl Live {
             clock: shared.options.clock.clone(),
             random: shared.options.random.clone(),
             password: setup.password,
+            passwords_left: PASSWORDS_MAX,
             began,
             io_deadline,
         };
@@ -189,10 +197,15 @@ impl Live {
         converted
     }
 
+    /// Whether the plugin has opened a connection in this call.
+    pub(crate) fn reached_a_target(&self) -> bool {
+        self.store.data().network.connected()
+    }
+
     /// An answer that breaks the contract.
     pub(crate) fn invalid(&self, cause: &str) -> CallError {
         let message = format!(
-            "`{}` of plugin {} answered {cause}; this is a fault of the plugin, report it to its author",
+            "`{}` of plugin {} answered {cause}; {REPORT}",
             self.function.name(),
             self.plugin
         );
@@ -228,22 +241,21 @@ impl Cut<'_> {
 
     fn too_large(&self) -> CallError {
         let bytes = self.limits.answer_bytes;
-        let message = self.message(
-            &format!("answered more than {bytes} bytes"),
-            "this is a fault of the plugin, report it to its author",
-        );
+        let message = self.message(&format!("answered more than {bytes} bytes"), REPORT);
         self.by_host(ErrorKind::TooLarge, message)
     }
 
     fn error(&self, error: &wasmtime::Error, scrubber: Option<&Scrubber>) -> CallError {
         if let Some(hit) = error.downcast_ref::<LimitHit>() {
-            let message = self.message(
-                &format!("wanted {hit}"),
-                "raise grant.limits.memory_bytes if the plugin is trusted with that",
-            );
+            let fix = match hit {
+                LimitHit::Memory { .. } => {
+                    "raise grant.limits.memory_bytes if the plugin is trusted with that"
+                }
+                LimitHit::Table { .. } | LimitHit::Handles { .. } => REPORT,
+            };
+            let message = self.message(&format!("wanted {hit}"), fix);
             return self.by_host(ErrorKind::OutOfMemory, message);
         }
-        let report = "this is a fault of the plugin, report it to its author";
         if error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel) {
             let fuel = self.limits.fuel;
             let message = self.message(
@@ -257,7 +269,7 @@ impl Cut<'_> {
         if root.contains("fuel allocated for hostcalls") {
             let message = self.message(
                 &format!("handed over more than {MESSAGE_BYTES_MAX} bytes at once"),
-                report,
+                REPORT,
             );
             return self.by_host(ErrorKind::TooLarge, message);
         }
@@ -268,7 +280,7 @@ impl Cut<'_> {
         };
         self.by_host(
             ErrorKind::Trap,
-            self.message(&format!("trapped ({root})"), report),
+            self.message(&format!("trapped ({root})"), REPORT),
         )
     }
 
@@ -309,7 +321,8 @@ fn limited(engine: &Engine, state: HostState) -> Store<HostState> {
     store.data_mut().table.set_max_capacity(HANDLES_MAX);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(MESSAGE_BYTES_MAX);
-    store.set_max_component_handles(HANDLES_MAX);
+    // The plugin's own table counts differently; the host's, which says so better, is full first.
+    store.set_max_component_handles(2 * HANDLES_MAX);
     store.epoch_deadline_async_yield_and_update(1);
     store
 }

@@ -23,7 +23,7 @@ pub struct Limits {
     /// Roughly one unit per instruction.
     pub fuel: u64,
     pub wall_seconds: u64,
-    /// Opened in one call, closed ones included.
+    /// Attempts in one call: failed and closed ones count.
     pub connections: u32,
     /// Each way, per connection.
     pub connection_bytes: u64,

@@ -31,6 +31,7 @@ pub(crate) struct Network {
     resolver: Arc<dyn Resolver>,
     resolved: HashMap<(String, u16), Vec<SocketAddr>>,
     connections_left: u32,
+    connected: bool,
     limits: Limits,
     /// When reads and writes must have ended.
     deadline: Instant,
@@ -51,9 +52,15 @@ impl Network {
             resolver,
             resolved: HashMap::new(),
             connections_left,
+            connected: false,
             limits,
             deadline,
         }
+    }
+
+    /// Whether any connection came about.
+    pub(crate) fn connected(&self) -> bool {
+        self.connected
     }
 
     /// `host:port` of each member.
@@ -83,13 +90,16 @@ impl Network {
         let pre_tls = (protocol == Protocol::TcpUpgrade && target.tls != TlsMode::Disable)
             .then_some(policy.manifest.pre_tls_bytes_max);
         let plan = self.plan(endpoint, &target)?;
-        let addresses = self.addresses(endpoint, &target).await?;
+        // Counted before the name is looked up: what does not come about would otherwise let a plugin
+        // ask the name server without end.
         self.connections_left = self.connections_left.checked_sub(1).ok_or_else(|| {
             let max = self.limits.connections;
             let message = format!("more than {max} connections in one call; raise grant.limits.connections if that is expected");
             NetError::new(NetErrorKind::Limit, message)
         })?;
+        let addresses = self.addresses(endpoint, &target).await?;
         let tcp = self.open(&addresses, &target.label()).await?;
+        self.connected = true;
         let bytes_max = self.limits.connection_bytes;
         let mut connection =
             Connection::new(tcp, target.label(), plan, pre_tls, bytes_max, self.deadline);

@@ -1,8 +1,8 @@
 //! The imports, each a few lines over the module that does the work. An outer error is a trap; an
 //! inner one is the plugin's to handle.
 
-use wasmtime::component::Resource;
-use wasmtime::{Result, bail};
+use wasmtime::component::{Resource, ResourceTableError};
+use wasmtime::{Error, Result, bail};
 use zeroize::Zeroizing;
 
 use super::HostState;
@@ -10,8 +10,10 @@ use crate::bindings::keyturn::rotation as wit;
 use crate::bindings::keyturn::rotation::types as t;
 use crate::endpoint::{Binding, Connection, NetError, NetErrorKind, Security};
 use crate::http;
+use crate::invoke::{HANDLES_MAX, PASSWORDS_MAX};
 use crate::log::Severity;
 use crate::password::Constraints;
+use crate::sandbox::LimitHit;
 
 /// One request; more is a mistake or an attack.
 const RANDOM_BYTES_MAX: u32 = 65_536;
@@ -26,7 +28,7 @@ impl wit::random::Host for HostState {
             );
         }
         let mut bytes = vec![0; len as usize];
-        self.random.fill(&mut bytes).map_err(wasmtime::Error::new)?;
+        self.random.fill(&mut bytes).map_err(Error::new)?;
         Ok(bytes)
     }
 }
@@ -36,6 +38,10 @@ impl wit::password::Host for HostState {
         &mut self,
         target: wit::password::Constraints,
     ) -> Result<Result<String, String>> {
+        self.passwords_left = match self.passwords_left.checked_sub(1) {
+            Some(left) => left,
+            None => bail!("password.generate answers at most {PASSWORDS_MAX} times in one call"),
+        };
         let wit::password::Constraints {
             length_min,
             length_max,
@@ -102,7 +108,13 @@ impl wit::endpoint::Host for HostState {
         member: u32,
     ) -> Result<Result<Resource<Connection>, t::NetError>> {
         match self.network.connect(&endpoint, member).await {
-            Ok(connection) => Ok(Ok(self.table.push(connection)?)),
+            Ok(connection) => match self.table.push(connection) {
+                Ok(handle) => Ok(Ok(handle)),
+                Err(ResourceTableError::Full) => Err(Error::new(LimitHit::Handles {
+                    handles_max: HANDLES_MAX,
+                })),
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Ok(Err(to_net_error(error))),
         }
     }

@@ -17,6 +17,7 @@ const TABLES_MAX: usize = 16;
 pub(crate) enum LimitHit {
     Memory { bytes_max: usize },
     Table { elements_max: usize },
+    Handles { handles_max: usize },
 }
 
 impl fmt::Display for LimitHit {
@@ -24,6 +25,7 @@ impl fmt::Display for LimitHit {
         match self {
             Self::Memory { bytes_max } => write!(f, "more than {bytes_max} bytes of memory"),
             Self::Table { elements_max } => write!(f, "more than {elements_max} table elements"),
+            Self::Handles { handles_max } => write!(f, "more than {handles_max} open handles"),
         }
     }
 }
