@@ -2,6 +2,7 @@
 //! refusals (identity, companions, hosts) all come before the plugin is instantiated.
 
 mod check;
+mod created;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,13 +20,16 @@ use crate::host::{self, Answers, HostState};
 use crate::invoke::{Function, Live, Setup, origin};
 use crate::limits::Limits;
 use crate::log::LogRecord;
-use crate::outcome::{Created, Finding, Outcome, RetirementPlan, UsageReport, Verdict};
+use crate::outcome::{
+    Created, Finding, Liveness, Outcome, RetirementPlan, Status, TargetEffect, UsageReport, Verdict,
+};
 use crate::plugin::Plugin;
 use crate::scrub::Scrubber;
 use crate::value;
 
-/// AWS's cap on a SecretString, and so every store's.
-const VALUE_BYTES_MAX: usize = 65_536;
+/// The longest that a plugin may want an old value to live, ten years: longer than any token, and
+/// short of times that no calendar holds.
+const RETIREMENT_SECONDS_MAX: u64 = 10 * 365 * 86_400;
 
 /// A plugin under a grant. Each call gets a fresh instance; calls may run side by side.
 #[derive(Clone)]
@@ -95,14 +99,18 @@ impl GrantedPlugin {
 
     /// A whole new value, or questions for the operator. Opens no connection.
     pub async fn create(&self, call: &Call, request: &CreateRequest) -> Result<Created, CallError> {
+        let owned = created::owned(self.inner.plugin.descriptor());
+        if owned.is_none() && !call.credential.is_empty() {
+            return Err(created::owns_nothing(&self.inner.plugin.manifest().name));
+        }
         let mut scrubber = self.scrubber(call, request.restore.as_ref());
         for input in &request.inputs {
             scrubber.add(input.value.expose_secret());
         }
         let mut live = self.start(call, Function::Create, scrubber).await?;
-        let (context, request) = (self.context(call, &live), host::to_create_request(request));
+        let (context, asked) = (self.context(call, &live), host::to_create_request(request));
         let rotator = live.instance.keyturn_rotation_rotator();
-        let calling = rotator.call_create(&mut live.store, &context, &request);
+        let calling = rotator.call_create(&mut live.store, &context, &asked);
         let called = timeout_at(live.deadline, calling).await;
         let created = live.settle(called, |answers, answer| match answer {
             Err(error) => Err(answers.error(error)),
@@ -112,7 +120,10 @@ impl GrantedPlugin {
             }
         })?;
         if let Created::Value(value) = &created {
-            self.check_created(&live, &call.current.value, value)?;
+            let current = &call.current.value;
+            created::check(value, current, request.purpose, owned.as_ref())
+                .map_err(|cause| live.invalid(&cause))?;
+            self.compare_identity(current, value)?;
         }
         Ok(created)
     }
@@ -138,7 +149,11 @@ impl GrantedPlugin {
         let rotator = live.instance.keyturn_rotation_rotator();
         let calling = rotator.call_test(&mut live.store, &context, &candidate);
         let called = timeout_at(live.deadline, calling).await;
-        live.settle(called, answer(|answers, raw| answers.outcome(raw)))
+        let outcome = live.settle(called, answer(|answers, raw| answers.outcome(raw)))?;
+        if !matches!(outcome.status, Status::Pending { .. }) {
+            self.demand_a_look(call, &live)?;
+        }
+        Ok(outcome)
     }
 
     /// What becomes of the value in `call.current` once `candidate` is promoted. Opens no
@@ -154,7 +169,14 @@ impl GrantedPlugin {
         let rotator = live.instance.keyturn_rotation_rotator();
         let calling = rotator.call_finish(&mut live.store, &context, &candidate);
         let called = timeout_at(live.deadline, calling).await;
-        live.settle(called, answer(|answers, raw| answers.plan(raw)))
+        let plan = live.settle(called, answer(|answers, raw| answers.plan(raw)))?;
+        if plan.after_seconds > RETIREMENT_SECONDS_MAX {
+            let seconds = plan.after_seconds;
+            return Err(live.invalid(&format!(
+                "that the old value must live for {seconds} s more, and {RETIREMENT_SECONDS_MAX} s is the most"
+            )));
+        }
+        Ok(plan)
     }
 
     /// Does `subject` open the door right now?
@@ -166,7 +188,11 @@ impl GrantedPlugin {
         let rotator = live.instance.keyturn_rotation_rotator();
         let calling = rotator.call_probe(&mut live.store, &context, &subject);
         let called = timeout_at(live.deadline, calling).await;
-        live.settle(called, answer(|answers, raw| answers.verdict(raw)))
+        let verdict = live.settle(called, answer(|answers, raw| answers.verdict(raw)))?;
+        if verdict.liveness != Liveness::Unknown {
+            self.demand_a_look(call, &live)?;
+        }
+        Ok(verdict)
     }
 
     /// Kills a value that `call.current` does not hold.
@@ -201,6 +227,17 @@ impl GrantedPlugin {
         let calling = rotator.call_check(&mut live.store, &context);
         let called = timeout_at(live.deadline, calling).await;
         live.settle(called, answer(|answers, raw| answers.findings(raw)))
+    }
+
+    /// Where there is a target, nobody knows about it without having asked it. A connection is no
+    /// proof that the answer is true, but without one it cannot be.
+    fn demand_a_look(&self, call: &Call, live: &Live) -> Result<(), CallError> {
+        let strategy = self.inner.plugin.descriptor().strategy(&call.strategy);
+        let has_target = strategy.is_some_and(|strategy| strategy.effect != TargetEffect::None);
+        if has_target && !live.reached_a_target() {
+            return Err(live.invalid("for a target to which it opened no connection in this call"));
+        }
+        Ok(())
     }
 
     async fn start(
@@ -315,29 +352,6 @@ impl GrantedPlugin {
             })
             .collect();
         resolve_targets(&self.inner.policies, &current, &companions)
-    }
-
-    /// A created value is stored before anything else happens, so it is looked at here.
-    fn check_created(
-        &self,
-        live: &Live,
-        current: &SecretString,
-        created: &SecretString,
-    ) -> Result<(), CallError> {
-        let text = created.expose_secret();
-        if text.trim().is_empty() {
-            return Err(live.invalid("an empty value"));
-        }
-        if text.len() > VALUE_BYTES_MAX {
-            return Err(live.invalid(&format!("a value of more than {VALUE_BYTES_MAX} bytes")));
-        }
-        if text.contains('\0') {
-            return Err(live.invalid("a value with a NUL byte"));
-        }
-        if value::parse(current).is_object() && !value::parse(created).is_object() {
-            return Err(live.invalid("a value that is no JSON object, though CURRENT is one"));
-        }
-        self.compare_identity(current, created)
     }
 }
 

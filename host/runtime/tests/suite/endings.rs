@@ -199,8 +199,11 @@ async fn created_values_are_looked_at() {
 async fn create_and_finish_get_no_sockets() {
     let server = servers::echo().await;
     let (plugin, lines) = load().await;
-    let script = "connect primary 0;make {current}";
-    let granted = plugin.grant(grant(&plain(server.port), script)).unwrap();
+    let script = format!(
+        "connect primary 0;make {{'host':'127.0.0.1','port':{}}}",
+        server.port
+    );
+    let granted = plugin.grant(grant(&plain(server.port), &script)).unwrap();
     let value = current(server.port);
     let request = CreateRequest {
         purpose: Purpose::Replace,

@@ -52,7 +52,10 @@ async fn generated_passwords_and_inputs_are_secrets() {
     .await;
     assert_eq!(lines.take()[0].message, "new [secret].");
     let granted = plugin
-        .grant(grant(&plain(1), "log an operator-typed-key;make {current}"))
+        .grant(grant(
+            &plain(1),
+            "log an operator-typed-key;make {'host':'127.0.0.1','port':1}",
+        ))
         .unwrap();
     let inputs = vec![Input {
         name: "key".into(),
