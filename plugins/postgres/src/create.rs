@@ -19,7 +19,7 @@ pub(crate) fn create(
     let current = Login::read(&ctx.current, "AWSCURRENT")?;
     let mut next = match request.purpose {
         Purpose::Replace => replaced(ctx, &current, alternating)?,
-        Purpose::Restore => restored(request, &current, alternating)?,
+        Purpose::Restore => restored(ctx, request, &current, alternating)?,
         _ => {
             return Err(Error::unsupported(
                 "a database password can be replaced or restored; the other purposes are for values without a target",
@@ -51,9 +51,15 @@ fn replaced(ctx: &Context, current: &Login, alternating: bool) -> Result<Members
     Ok(next)
 }
 
-/// The earlier value as it was. With alternating users it must be the other user's: AWSCURRENT's
-/// own user cannot take its old password back without taking the current one away.
-fn restored(request: &CreateRequest, current: &Login, alternating: bool) -> Result<Members, Error> {
+/// The earlier login in today's value: what others own in it stays as it is. With alternating users
+/// it must be the other user's: AWSCURRENT's own user cannot take its old password back without
+/// taking the current one away.
+fn restored(
+    ctx: &Context,
+    request: &CreateRequest,
+    current: &Login,
+    alternating: bool,
+) -> Result<Members, Error> {
     let version = request.version_to_restore()?;
     let earlier = Login::read(version, "the version to restore")?;
     if earlier.user == current.user && earlier.password.expose() == current.password.expose() {
@@ -72,7 +78,11 @@ fn restored(request: &CreateRequest, current: &Login, alternating: bool) -> Resu
             "this version belongs to other users than AWSCURRENT; store it by hand if that is meant",
         ));
     }
-    members(version, "the version to restore")
+    let earlier = members(version, "the version to restore")?;
+    let mut next = members(&ctx.current, "AWSCURRENT")?;
+    next.copy_from(&earlier, USERNAME);
+    next.copy_from(&earlier, PASSWORD);
+    Ok(next)
 }
 
 fn keeps_previous(ctx: &Context, current: &Login) -> Result<bool, Error> {
@@ -153,6 +163,23 @@ mod tests {
         assert!(always.ends_with(r#""previous_username":"app","previous_password":"old-one"}"#));
         let error = text("alternating", AWS, r#"{"previous_member":"always"}"#, 60).unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidSettings);
+    }
+
+    #[test]
+    fn an_earlier_login_comes_back_into_todays_value() {
+        let _host = fake::Host::new().install();
+        let ctx = fake::context(
+            "alternating",
+            r#"{"host":"h","username":"app_clone","password":"b-b-b-b-b","other":2}"#,
+        );
+        let mut request = fake::create_request(Purpose::Restore, 0);
+        let earlier = r#"{"other":1,"password":"a-a-a-a-a","username":"app","host":"h"}"#;
+        request.restore = Some(fake::version("earlier", earlier));
+        let Created::Value(value) = create(&ctx, &request, true).unwrap() else {
+            panic!("no operator is needed")
+        };
+        let expected = r#"{"host":"h","username":"app","password":"a-a-a-a-a","other":2}"#;
+        assert_eq!(value.expose(), expected);
     }
 
     #[test]
