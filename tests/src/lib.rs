@@ -5,6 +5,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod canary;
+pub mod guests;
+pub mod listeners;
 pub mod poll;
 pub mod postgres;
 pub mod prober;

@@ -317,7 +317,8 @@ async fn members_come_from_the_grant() {
 #[tokio::test]
 async fn http_goes_to_the_granted_origin_alone() {
     let server = servers::http(
-        "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 4\r\n\r\nHOST",
+        "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 4\r\n\r\nHOST"
+            .into(),
     )
     .await;
     let (plugin, _) = load().await;

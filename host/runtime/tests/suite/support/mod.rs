@@ -2,14 +2,13 @@
 //! servers on loopback.
 #![allow(dead_code)] // each suite uses a part
 
-use std::borrow::Cow;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keyturn_runtime::*;
-use wasm_encoder::{ComponentSection, CustomSection};
+
+pub(crate) use harness::guests::with_manifest;
 
 pub(crate) mod servers;
 
@@ -51,46 +50,14 @@ pub(crate) fn guest(manifest: &str) -> Vec<u8> {
     with_manifest(bare_guest(), manifest)
 }
 
-pub(crate) fn with_manifest(mut component: Vec<u8>, manifest: &str) -> Vec<u8> {
-    let (name, data) = ("keyturn:manifest".into(), Cow::from(manifest.as_bytes()));
-    CustomSection { name, data }.append_to_component(&mut component);
-    component
-}
-
 /// The guest as a component without a manifest.
 pub(crate) fn bare_guest() -> Vec<u8> {
-    let core = core_guest();
-    let mut encoder = wit_component::ComponentEncoder::default();
-    encoder
-        .validate(true)
-        .module(&core)
-        .unwrap()
-        .encode()
-        .unwrap()
+    harness::guests::component(&core_guest())
 }
 
-/// The guest as cargo builds it. Cargo's own lock serves tests that run at the same time.
 pub(crate) fn core_guest() -> Vec<u8> {
-    let crate_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let target_dir = crate_dir.join("../../target/guests");
-    let built = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--target",
-            "wasm32-unknown-unknown",
-        ])
-        .arg("--manifest-path")
-        .arg(crate_dir.join("tests/guest/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .env_remove("RUSTFLAGS")
-        .status()
-        .unwrap();
-    assert!(built.success(), "the guest does not build");
-    std::fs::read(target_dir.join("wasm32-unknown-unknown/release/scripted_guest.wasm")).unwrap()
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
+    harness::guests::core(&crate_dir, "scripted_guest")
 }
 
 #[derive(Clone, Default)]

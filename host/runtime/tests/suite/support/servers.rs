@@ -1,64 +1,14 @@
-//! Real listeners on loopback, each on a port of its own.
+//! Servers with TLS on loopback, beside the harness's plain ones.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-/// A listener that counts its connections.
-pub(crate) struct Server {
-    pub(crate) port: u16,
-    seen: Arc<AtomicUsize>,
-}
-
-impl Server {
-    /// How many connections were accepted.
-    pub(crate) fn seen(&self) -> usize {
-        self.seen.load(Ordering::SeqCst)
-    }
-}
-
-/// Serves each connection with `serve`.
-pub(crate) async fn serve<F, S>(serve: S) -> Server
-where
-    F: Future<Output = std::io::Result<()>> + Send + 'static,
-    S: Fn(TcpStream) -> F + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let seen = Arc::new(AtomicUsize::new(0));
-    let counter = seen.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            counter.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(serve(stream));
-        }
-    });
-    Server { port, seen }
-}
-
-/// Sends back what it gets.
-pub(crate) async fn echo() -> Server {
-    serve(|mut stream| async move {
-        let (mut read, mut write) = stream.split();
-        tokio::io::copy(&mut read, &mut write).await.map(drop)
-    })
-    .await
-}
-
-/// Says nothing and keeps the connection.
-pub(crate) async fn silent() -> Server {
-    serve(|mut stream| async move {
-        let mut nothing = [0; 64];
-        while stream.read(&mut nothing).await? > 0 {}
-        Ok(())
-    })
-    .await
-}
+pub(crate) use harness::listeners::{Listener as Server, echo, http, serve, silent};
 
 /// Answers `S` to eight bytes, and `extra` with it, then echoes over TLS.
 pub(crate) async fn upgrade(acceptor: TlsAcceptor, extra: &'static [u8]) -> Server {
@@ -77,24 +27,6 @@ pub(crate) async fn upgrade(acceptor: TlsAcceptor, extra: &'static [u8]) -> Serv
 /// Echoes over TLS from the first byte.
 pub(crate) async fn tls(acceptor: TlsAcceptor) -> Server {
     serve(move |stream| echo_tls(acceptor.clone(), stream)).await
-}
-
-/// Answers every request with this text.
-pub(crate) async fn http(answer: &'static str) -> Server {
-    serve(move |mut stream| async move {
-        let mut request = vec![0; 4096];
-        let length = stream.read(&mut request).await?;
-        let head = String::from_utf8_lossy(&request[..length]).into_owned();
-        let host = head
-            .lines()
-            .find_map(|line| line.strip_prefix("host: "))
-            .unwrap_or_default();
-        stream
-            .write_all(answer.replace("HOST", host).as_bytes())
-            .await?;
-        stream.shutdown().await
-    })
-    .await
 }
 
 async fn echo_tls(acceptor: TlsAcceptor, stream: TcpStream) -> std::io::Result<()> {
