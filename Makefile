@@ -48,6 +48,7 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/libfuzzer/Cargo.toml
 	$(CARGO) fmt --check --manifest-path host/runtime/tests/guest/Cargo.toml
+	$(CARGO) fmt --check --manifest-path tests/hostile/guest/Cargo.toml
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 # The advisory database is fetched over the network; without it, the other checks still decide.

@@ -50,11 +50,12 @@ impl Source {
             .map(str::to_owned)
             .collect();
         let path = path.strip_prefix(root()).unwrap().display().to_string();
-        // The crate `tests` is itself called so; what counts is a folder or file inside a crate.
+        // The crate `tests` is itself called so; what counts is a folder or file inside a crate. The
+        // hostile guests and their suite are nothing but tests.
         let inside = path.strip_prefix("tests/").unwrap_or(&path);
         let is_test_file = inside
             .split('/')
-            .any(|part| part.trim_end_matches(".rs").ends_with("tests"));
+            .any(|part| part == "hostile" || part.trim_end_matches(".rs").ends_with("tests"));
         let tests_from = if is_test_file {
             0
         } else {
