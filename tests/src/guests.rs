@@ -1,6 +1,7 @@
 //! Plugins for tests: crates in workspaces of their own, compiled for wasm32-unknown-unknown when a
 //! test first needs them, and made components with whatever manifest the test wants.
 //! It panics if a guest does not build: no test that needs it could say anything.
+#![allow(clippy::unwrap_used)]
 
 use std::borrow::Cow;
 use std::path::Path;

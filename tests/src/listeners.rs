@@ -1,6 +1,7 @@
 //! Real listeners on loopback, each on a port of its own, that count who came and keep what was said
 //! to them: a denial is proven by the listener that saw nobody. It panics if loopback cannot be
 //! listened on.
+#![allow(clippy::unwrap_used)]
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
