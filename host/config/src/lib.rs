@@ -119,6 +119,16 @@ impl Config {
         &self.credentials
     }
 
+    /// The other credentials of the same secret.
+    pub fn beside<'a>(
+        &'a self,
+        config: &'a CredentialConfig,
+    ) -> impl Iterator<Item = &'a CredentialConfig> {
+        let others = self.credentials.iter();
+        others
+            .filter(|other| other.secret == config.secret && other.credential != config.credential)
+    }
+
     /// The credentials that `NAME` or `NAME#CREDENTIAL` means.
     ///
     /// # Errors

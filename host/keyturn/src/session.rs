@@ -101,6 +101,20 @@ impl Session {
             .load(config.plugin())
             .await
             .map_err(|error| refuse(config.plugin_error(&self.config, format!("{error:#}"))))?;
+        for other in self.config.beside(config) {
+            // One that cannot be loaded is reported in its own turn, and changes nothing.
+            if let Ok(neighbour) = plugins.load(other.plugin()).await
+                && let Some(member) = plugin.contests(&neighbour)
+            {
+                let problem = format!(
+                    "the member \"{member}\" of {} is also written by the plugin of {}; give each \
+                     credential a secret of its own",
+                    config.secret(),
+                    other.display_name()
+                );
+                return Err(refuse(config.plugin_error(&self.config, problem)));
+            }
+        }
         credential(&self.config, config, &plugin).map_err(refuse)
     }
 

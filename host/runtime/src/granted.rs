@@ -23,6 +23,7 @@ use crate::log::LogRecord;
 use crate::outcome::{
     Created, Finding, Liveness, Outcome, RetirementPlan, Status, TargetEffect, UsageReport, Verdict,
 };
+use crate::ownership::owned;
 use crate::plugin::Plugin;
 use crate::scrub::Scrubber;
 use crate::value;
@@ -99,7 +100,7 @@ impl GrantedPlugin {
 
     /// A whole new value, or questions for the operator. Opens no connection.
     pub async fn create(&self, call: &Call, request: &CreateRequest) -> Result<Created, CallError> {
-        let owned = created::owned(self.inner.plugin.descriptor());
+        let owned = owned(self.inner.plugin.descriptor());
         if owned.is_none() && !call.credential.is_empty() {
             return Err(created::owns_nothing(&self.inner.plugin.manifest().name));
         }

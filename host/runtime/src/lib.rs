@@ -24,6 +24,7 @@ mod limits;
 mod loader;
 mod log;
 mod outcome;
+mod ownership;
 mod plugin;
 mod runtime;
 mod sandbox;

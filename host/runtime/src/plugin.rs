@@ -11,6 +11,7 @@ use crate::grant::Grant;
 use crate::granted::GrantedPlugin;
 use crate::manifest::Manifest;
 use crate::outcome::Descriptor;
+use crate::ownership;
 use crate::runtime::Shared;
 
 /// A plugin that passed every check of [`Runtime::load`](crate::Runtime::load). Cheap to clone.
@@ -45,6 +46,12 @@ impl Plugin {
     /// What the component really imports, which may be less than its manifest declares.
     pub fn imports(&self) -> &BTreeSet<Capability> {
         &self.inner.imports
+    }
+
+    /// A member of a secret that both plugins want to write and that may be secret: they cannot serve
+    /// credentials of one secret.
+    pub fn contests(&self, other: &Self) -> Option<String> {
+        ownership::contested(self, other)
     }
 
     /// Checks the operator's grant against the manifest, the imports, the settings schema and the

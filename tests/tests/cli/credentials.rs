@@ -82,3 +82,25 @@ fn a_credential_leaves_anothers_candidate_alone() {
         (&current, id)
     );
 }
+
+/// Whatever a plugin owns of a secret, no other credential's plugin may own too, or either could overwrite
+/// what applications log in with. Dates that both call public are shared, as the tests above show.
+#[test]
+fn two_plugins_that_own_the_same_member_do_not_share_a_secret() {
+    let name = "app-prod/both";
+    let workspace = Workspace::with(&format!(
+        "[secret.\"{name}\".credential.one]\nplugin = \"jwt\"\n\
+         [secret.\"{name}\".credential.other]\nplugin = \"jwt\"\n"
+    ));
+    workspace.create(name, &jwt_value().to_string());
+    let current = workspace.labels(name)["AWSCURRENT"].clone();
+    workspace.run(&["rotate", &format!("{name}#one")]).failed(
+        3,
+        &[
+            "credential.one.plugin",
+            "is also written by the plugin of",
+            "#other",
+        ],
+    );
+    assert_eq!(workspace.labels(name)["AWSCURRENT"], current);
+}

@@ -13,19 +13,12 @@ use serde_json::value::RawValue;
 
 use crate::call::Purpose;
 use crate::error::{CallError, ErrorKind};
-use crate::outcome::Descriptor;
 use crate::{text, value};
 
 /// AWS's cap on a SecretString, and so every store's.
 const VALUE_BYTES_MAX: usize = 65_536;
 
-/// The members that a plugin may change; None if its schema names none.
-pub(super) fn owned(descriptor: &Descriptor) -> Option<BTreeSet<&str>> {
-    let properties = descriptor.secret_schema.get("properties")?.as_object()?;
-    Some(properties.keys().map(String::as_str).collect())
-}
-
-/// Such a plugin may not change a value that holds other credentials.
+/// Such a plugin would change other credentials unseen.
 pub(super) fn owns_nothing(plugin: &str) -> CallError {
     let message = format!(
         "plugin {plugin} does not say which members of a value it owns (`properties` of its secret \

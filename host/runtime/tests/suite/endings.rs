@@ -195,6 +195,30 @@ async fn created_values_are_looked_at() {
     };
 }
 
+/// Its schema names no members, so it would be free to change every one.
+#[tokio::test]
+async fn a_plugin_that_names_no_members_shares_no_secret() {
+    let (plugin, _) = load().await;
+    let script = "make {'host':'127.0.0.1','port':1}";
+    let granted = plugin.grant(grant(&plain(1), script)).unwrap();
+    let request = CreateRequest {
+        purpose: Purpose::Replace,
+        inputs: vec![],
+        overlap_seconds: 60,
+        next_rotation: None,
+        restore: None,
+    };
+    let mut call = call(&current(1));
+    granted.create(&call, &request).await.unwrap();
+    call.credential = "database".into();
+    let error = granted.create(&call, &request).await.unwrap_err();
+    let expected = "plugin scripted does not say which members of a value it owns (`properties` of its secret schema), so it cannot share a secret with other credentials; give this credential a secret of its own";
+    assert_eq!(
+        (error.kind, error.applied, error.message.as_str()),
+        (ErrorKind::Unsupported, Applied::No, expected)
+    );
+}
+
 #[tokio::test]
 async fn create_and_finish_get_no_sockets() {
     let server = servers::echo().await;
