@@ -10,7 +10,10 @@ use crate::types::{
 
 /// One kind of credential.
 pub trait Rotator {
-    /// What the plugin is and which strategies it knows; the first is the default.
+    /// What the plugin is and which strategies it knows; the first is the default. Its secret schema names
+    /// under `properties` every member that the plugin writes: the host refuses a created value in
+    /// which any other member changed, and a plugin that names none where a secret holds several
+    /// credentials.
     fn describe() -> Descriptor;
 
     /// A whole new value, or a request for operator input. Reaches no target, and need not be
