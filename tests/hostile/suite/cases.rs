@@ -1,6 +1,5 @@
 //! The table of hostile deeds: what the guest does, how that must end, and what Keyturn promises
 //! about it. Each row is a test.
-// Long because it is one table.
 
 use std::time::Duration;
 
@@ -58,7 +57,8 @@ macro_rules! cases {
         async fn $name() {
             let case = CASES.iter().find(|case| case.name == stringify!($name));
             play(case.unwrap()).await;
-        })*
+        }
+        )*
     };
 }
 

@@ -63,19 +63,13 @@ pub(crate) enum Port {
     Forbidden,
 }
 
+#[derive(Clone, Copy)]
 pub(crate) enum Ends {
     /// As this error, whose message holds this.
     As(ErrorKind, Origin, Applied, &'static str),
     /// With an answer; its findings hold these, in order.
     Answering(&'static [&'static str]),
 }
-
-impl Clone for Ends {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl Copy for Ends {}
 
 /// What is left when a case is over.
 pub(crate) struct Aftermath {
@@ -126,15 +120,7 @@ async fn at_host(
     names: &Names,
 ) {
     let forbidden = listeners::silent().await;
-    let listener = match case.peer {
-        Peer::Echo => listeners::echo().await,
-        Peer::Silent => listeners::silent().await,
-        Peer::Redirect => {
-            let to = format!("http://127.0.0.1:{}/", forbidden.port);
-            let head = format!("HTTP/1.1 307 Elsewhere\r\nlocation: {to}\r\n");
-            listeners::http(format!("{head}content-length: 0\r\n\r\n")).await
-        }
-    };
+    let listener = peer(case.peer, &forbidden).await;
     let toml = case.grant.replace("PORT", &listener.port.to_string());
     let toml = toml.replace("FORBIDDEN", &forbidden.port.to_string());
     let granted = plugin.grant(grant(&toml, case.does, case.with)).unwrap();
@@ -192,6 +178,18 @@ async fn at_host(
         listener,
         lookups: names.asked(),
     });
+}
+
+async fn peer(peer: Peer, forbidden: &Listener) -> Listener {
+    match peer {
+        Peer::Echo => listeners::echo().await,
+        Peer::Silent => listeners::silent().await,
+        Peer::Redirect => {
+            let to = format!("http://127.0.0.1:{}/", forbidden.port);
+            let head = format!("HTTP/1.1 307 Elsewhere\r\nlocation: {to}\r\n");
+            listeners::http(format!("{head}content-length: 0\r\n\r\n")).await
+        }
+    }
 }
 
 /// How many came before this function did: listeners accept in the order of arrival, so once it has been
