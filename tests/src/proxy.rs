@@ -5,7 +5,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ pub enum Fault {
     BlackHoleAfter { direction: Direction, bytes: usize },
     /// Each piece waits this long before it passes.
     Delay { direction: Direction, by: Duration },
+    /// Exactly this many bytes pass in this direction; the rest waits for [`Proxy::release`], even
+    /// if whoever sent it has gone meanwhile: a packet that arrives late.
+    HoldAfter { direction: Direction, bytes: usize },
 }
 
 /// Listens on a free port of 127.0.0.1 and passes connections on. Dropping it cuts them all.
@@ -39,7 +42,11 @@ struct Shared {
     stopping: AtomicBool,
     fired: AtomicUsize,
     plan: Mutex<Vec<(Option<usize>, Fault)>>,
-    connections: Mutex<Vec<Arc<Connection>>>,
+    /// By number; `None` once it was severed and forgotten.
+    connections: Mutex<Vec<Option<Arc<Connection>>>>,
+    /// Counts the releases of what is held.
+    releases: Mutex<usize>,
+    released: Condvar,
 }
 
 /// One connection: its two sockets and what passed.
@@ -50,6 +57,8 @@ struct Connection {
     /// Set when the fault happened: from then on both directions only swallow.
     broken: AtomicBool,
     delayed: AtomicBool,
+    /// How many of its two directions have come to their end.
+    ended: AtomicUsize,
     to_server: Mutex<Vec<u8>>,
     to_client: Mutex<Vec<u8>>,
 }
@@ -65,6 +74,8 @@ impl Proxy {
             fired: AtomicUsize::new(0),
             plan: Mutex::new(Vec::new()),
             connections: Mutex::new(Vec::new()),
+            releases: Mutex::new(0),
+            released: Condvar::new(),
         });
         let accepting = Arc::clone(&shared);
         let acceptor = thread::spawn(move || accepting.accept_all(&listener));
@@ -95,6 +106,26 @@ impl Proxy {
         lock(&self.shared.plan).clear();
     }
 
+    /// What is held passes.
+    pub fn release(&self) {
+        *lock(&self.shared.releases) += 1;
+        self.shared.released.notify_all();
+    }
+
+    /// Ends the connections that met a cut or a black hole, as a network does that gives up on them;
+    /// they and those that have ended by themselves are forgotten, transcripts included.
+    pub fn sever(&self) {
+        for place in lock(&self.shared.connections).iter_mut() {
+            if let Some(connection) = place
+                && (connection.broken.load(Ordering::SeqCst)
+                    || connection.ended.load(Ordering::SeqCst) == 2)
+            {
+                connection.end();
+                *place = None;
+            }
+        }
+    }
+
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
         lock(&self.shared.connections).len()
@@ -105,10 +136,11 @@ impl Proxy {
         self.shared.fired.load(Ordering::SeqCst)
     }
 
-    /// What passed in one direction of the connection with this number; `None` if there was none.
+    /// What passed in one direction of the connection with this number; `None` if there was none or
+    /// it was forgotten.
     pub fn transcript(&self, number: usize, direction: Direction) -> Option<Vec<u8>> {
         let connections = lock(&self.shared.connections);
-        let connection = connections.get(number)?;
+        let connection = connections.get(number)?.as_ref()?;
         Some(lock(connection.passed(direction)).clone())
     }
 }
@@ -121,9 +153,9 @@ impl Drop for Proxy {
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
-        for connection in lock(&self.shared.connections).iter() {
-            let _ = connection.client.shutdown(Shutdown::Both);
-            let _ = connection.server.shutdown(Shutdown::Both);
+        self.release();
+        for connection in lock(&self.shared.connections).iter().flatten() {
+            connection.end();
         }
     }
 }
@@ -151,17 +183,19 @@ impl Shared {
             fault: self.fault_of(connections.len()),
             broken: AtomicBool::new(false),
             delayed: AtomicBool::new(false),
+            ended: AtomicUsize::new(0),
             to_server: Mutex::default(),
             to_client: Mutex::default(),
         });
-        connections.push(Arc::clone(&connection));
+        connections.push(Some(Arc::clone(&connection)));
         drop(connections);
         for direction in [Direction::ToServer, Direction::ToClient] {
             let shared = Arc::clone(self);
             let connection = Arc::clone(&connection);
             // Reading fails when the other side vanished: the end of this direction, no more.
             thread::spawn(move || {
-                let _ = connection.run(direction, &shared.fired);
+                let _ = connection.run(direction, &shared);
+                connection.ended.fetch_add(1, Ordering::SeqCst);
             });
         }
     }
@@ -173,10 +207,19 @@ impl Shared {
             .find(|(aim, _)| aim.is_none_or(|aim| aim == number))
             .map(|(_, fault)| *fault)
     }
+
+    fn wait_for_release(&self, before: usize) {
+        let releases = lock(&self.releases);
+        // Poisoning cannot harm a counter.
+        drop(self.released.wait_while(releases, |now| {
+            *now == before && !self.stopping.load(Ordering::SeqCst)
+        }));
+    }
 }
 
 impl Connection {
-    fn run(&self, direction: Direction, fired: &AtomicUsize) -> io::Result<()> {
+    fn run(&self, direction: Direction, shared: &Shared) -> io::Result<()> {
+        let fired = &shared.fired;
         let (mut from, mut to) = match direction {
             Direction::ToServer => (&self.client, &self.server),
             Direction::ToClient => (&self.server, &self.client),
@@ -208,13 +251,28 @@ impl Connection {
             to.write_all(piece)?;
             lock(self.passed(direction)).extend_from_slice(piece);
             passed += piece.len();
+            if let Some(Fault::HoldAfter { .. }) = self.fault
+                && piece.len() < read
+            {
+                // Counted before anybody can know of it, so that no release is missed.
+                let releases = *lock(&shared.releases);
+                fired_once(&self.delayed, fired);
+                shared.wait_for_release(releases);
+                let rest = &buffer[piece.len()..read];
+                to.write_all(rest)?;
+                lock(self.passed(direction)).extend_from_slice(rest);
+            }
             self.break_if_due(direction, passed, fired);
         }
     }
 
-    /// How many more bytes may pass in this direction.
+    /// How many more bytes may pass in this direction; of a hold, before it.
     fn allowance(&self, direction: Direction, passed: usize) -> usize {
         match self.fault {
+            Some(Fault::HoldAfter {
+                direction: aim,
+                bytes,
+            }) if aim == direction && !self.delayed.load(Ordering::SeqCst) => bytes - passed,
             Some(
                 Fault::CutAfter {
                     direction: aim,
@@ -229,8 +287,17 @@ impl Connection {
         }
     }
 
+    fn end(&self) {
+        let _ = self.client.shutdown(Shutdown::Both);
+        let _ = self.server.shutdown(Shutdown::Both);
+    }
+
     fn break_if_due(&self, direction: Direction, passed: usize, fired: &AtomicUsize) {
-        if self.fault.is_none() || self.allowance(direction, passed) > 0 {
+        let breaks = matches!(
+            self.fault,
+            Some(Fault::CutAfter { .. } | Fault::BlackHoleAfter { .. })
+        );
+        if !breaks || self.allowance(direction, passed) > 0 {
             return;
         }
         if !fired_once(&self.broken, fired) {

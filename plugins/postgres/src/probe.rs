@@ -5,7 +5,7 @@
 use crate::access;
 use crate::door::{Door, Knock};
 use crate::secret::Login;
-use crate::server::Server;
+use crate::server::{self, Server};
 use keyturn_sdk::{Applied, Context, Error, Liveness, Verdict, Version};
 
 pub(crate) fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> {
@@ -30,22 +30,37 @@ pub(crate) fn liveness(ctx: &Context, door: &Door, login: &Login) -> Result<Live
                 Liveness::Live
             })
         }
-        Knock::WrongPassword(_) => {
-            // The refusal counts only where roles are changed: a standby may lag behind. Whoever
-            // can log in is asked. If nobody can, no value is live, and `dead` endangers none.
-            let Some(mut link) = access::observer(ctx, door)? else {
-                return Ok(Liveness::Dead);
-            };
-            let standby = Server::ask(&mut link)?.in_recovery;
-            link.close();
-            Ok(if standby {
-                Liveness::Unknown
-            } else {
-                Liveness::Dead
-            })
-        }
+        Knock::WrongPassword(_) => confirm_dead(ctx, door, login),
         // 28000: the role is barred for another reason than its password, or for NOLOGIN although
         // the password was right. Either says nothing about what happens once that is lifted.
         Knock::Barred { .. } => Ok(Liveness::Unknown),
     }
+}
+
+/// A refusal counts only where roles are changed (a standby may lag behind), and only if no change is
+/// still on its way there: the process that began it may be gone and its COMMIT held up by the network.
+/// Whoever can log in is asked. If nobody can, no value is live, and `dead` endangers none.
+fn confirm_dead(ctx: &Context, door: &Door, login: &Login) -> Result<Liveness, Error> {
+    let Some(mut link) = access::observer(ctx, door)? else {
+        return Ok(Liveness::Dead);
+    };
+    let server = Server::ask(&mut link)?;
+    if server.in_recovery {
+        link.close();
+        return Ok(Liveness::Unknown);
+    }
+    let current = Login::read(&ctx.current, "AWSCURRENT")?;
+    let users = [&server.session_user, &login.user, &current.user];
+    server::no_change_is_open(&mut link, users)?;
+    link.close();
+    // Once more: a change that was committed between the refusal and the look is seen now, and a later
+    // one can only be begun by somebody who runs.
+    Ok(match door.knock(login)? {
+        Knock::Opened(link) => {
+            link.close();
+            Liveness::Live
+        }
+        Knock::WrongPassword(_) => Liveness::Dead,
+        Knock::Barred { .. } => Liveness::Unknown,
+    })
 }

@@ -118,6 +118,39 @@ impl RoleFacts {
     }
 }
 
+/// An error if a session of one of these users has changed roles and not ended its transaction: its
+/// COMMIT may arrive at any time, even from a process that is gone.
+pub(crate) fn no_change_is_open<S: Stream>(
+    session: &mut Session<S>,
+    users: [&String; 3],
+) -> Result<(), Error> {
+    let doing = "looking for a change that is still open";
+    let users = users.map(|user| literal(user)).join(", ");
+    statement(session, doing, BEGIN_READ)?;
+    // Changing a role takes this lock on the catalogue, in any database, until the transaction ends.
+    let open = statement(
+        session,
+        doing,
+        &format!(
+            "SELECT l.pid FROM pg_catalog.pg_locks l \
+             JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+             WHERE l.locktype = 'relation' AND l.relation = 'pg_catalog.pg_authid'::regclass \
+             AND l.mode = 'RowExclusiveLock' AND l.granted AND a.usename IN ({users})"
+        ),
+    )?;
+    statement(session, doing, "ROLLBACK")?;
+    match open.rows.first().map(Row::as_slice) {
+        None => Ok(()),
+        Some([Some(pid)]) => Err(Error::conflict(format!(
+            "a transaction that changes roles is still open at the server (process {pid}) and may yet be \
+             committed, so a refused password is not proven dead; nothing changed; it ends by itself, or \
+             with SELECT pg_terminate_backend({pid})"
+        ))
+        .retryable(true)),
+        Some(_) => Err(odd_rows()),
+    }
+}
+
 /// What a second user has to copy from `role`; `None` if there is no such role.
 pub(crate) fn template<S: Stream>(
     session: &mut Session<S>,

@@ -127,6 +127,72 @@ fn cut_on_the_way_back_leaves_a_doubt_that_probing_resolves() {
     }
 }
 
+/// The process that sent COMMIT may be gone and another one ask, while the network still holds it.
+#[test]
+fn a_value_whose_commit_is_still_on_its_way_is_not_dead() {
+    let cluster = set_up(ClusterOptions::new());
+    for (strategy, endpoint) in [("alternating", "admin"), ("single", "primary")] {
+        let session = if strategy == "single" {
+            1
+        } else {
+            ADMIN_SESSION
+        };
+        let proxy = Proxy::start(address(&cluster).parse().unwrap()).unwrap();
+        let through = |patience: u64| {
+            let direct = || Tcp::plaintext(&[&address(&cluster)]);
+            let held = Tcp::plaintext(&[&proxy.address().to_string()])
+                .timeout(Duration::from_millis(patience));
+            Host::new()
+                .seed(patience)
+                .endpoint("primary", direct())
+                .endpoint("admin", direct())
+                .endpoint(endpoint, held)
+                .install()
+        };
+        let ctx = context(strategy);
+        let clean = {
+            let _host = through(10_000);
+            let candidate = create(&ctx, "clean");
+            set(&ctx, &candidate).unwrap();
+            candidate
+        };
+        let bytes = proxy.transcript(session, Direction::ToServer).unwrap();
+        let commit = bytes.windows(COMMIT.len()).rposition(|w| w == COMMIT);
+        let mut ctx = context(strategy);
+        if strategy == "single" {
+            ctx.current = clean;
+        }
+        proxy.break_connection(
+            proxy.connections() + session,
+            Fault::HoldAfter {
+                direction: Direction::ToServer,
+                bytes: commit.unwrap(),
+            },
+        );
+        let (candidate, error) = {
+            let _host = through(500);
+            let candidate = create(&ctx, "late");
+            let error = set(&ctx, &candidate).unwrap_err();
+            (candidate, error)
+        };
+        assert_eq!(proxy.fired(), 1, "{strategy}");
+        assert_eq!(error.applied, Applied::Unknown, "{strategy}: {error}");
+        let _host = host(&cluster);
+        let doubt = probe(&ctx, &candidate).unwrap_err();
+        assert_eq!(
+            (doubt.kind, doubt.applied, doubt.retryable),
+            (ErrorKind::Conflict, Applied::No, true),
+            "{strategy}: {doubt}"
+        );
+        assert!(doubt.message.contains("pg_terminate_backend"), "{doubt}");
+        proxy.release();
+        let live =
+            harness::poll::until_true(Duration::from_secs(20), || logs_in(&cluster, &candidate));
+        assert!(live, "{strategy}: the held COMMIT never arrived");
+        assert_eq!(probe(&ctx, &candidate).unwrap().liveness, Liveness::Live);
+    }
+}
+
 #[test]
 fn broken_paths_are_errors_of_their_own_kind_and_no_verdicts() {
     let cluster = set_up(ClusterOptions::new());
