@@ -16,16 +16,14 @@ PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-# Of `make fuzz`, for each target.
-SECONDS ?= 30
-
-.PHONY: help build demo test fuzz lint deny wasm-target plugins postgresql nextest
+.PHONY: help build demo test fuzz soak lint deny wasm-target plugins postgresql nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
 	@echo "make demo    rotate a PostgreSQL role, a JWT secret and an API key under load"
 	@echo "make test    everything that must pass before a change lands"
 	@echo "make fuzz    each fuzz target for SECONDS=30"
+	@echo "make soak    kill, cut and delay rotations at random: SECONDS=600, SEED=… to repeat one"
 	@echo "make lint    formatting and clippy"
 	@echo "make deny    licences, bans, sources and advisories of the dependencies"
 
@@ -41,8 +39,14 @@ test: plugins postgresql nextest
 	$(CARGO) test --workspace --doc --quiet
 
 # `make test` replays each target's corpus and runs a few thousand seeded mutations of it, too.
+fuzz: SECONDS ?= 30
 fuzz:
 	tests/fuzz/fuzz.sh $(SECONDS)
+
+# `make test` runs a short one with a fixed seed.
+soak: SECONDS ?= 600
+soak: build postgresql
+	$(TARGET_DIR)/debug/keyturn-soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lint:
 	$(CARGO) fmt --all --check

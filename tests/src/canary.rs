@@ -2,6 +2,7 @@
 //! secrets usually leak. It reports where and in which disguise, never the secret itself, and how
 //! many bytes it read, so that a scan of nothing is not taken for a clean one.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -30,6 +31,18 @@ pub enum Form {
 pub struct Canary {
     needles: Vec<(Form, memmem::Finder<'static>)>,
 }
+
+/// Many secrets to look for in one pass, however many there are: a long run has thousands.
+pub struct CanarySet {
+    canaries: Vec<Canary>,
+    /// The first bytes of each needle, and which needles begin so.
+    beginnings: HashMap<[u8; CANARY_BYTES_MIN], Vec<(usize, usize)>>,
+    /// One bit for each hash of a beginning: most positions are ruled out by it.
+    sieve: Vec<u64>,
+}
+
+/// Bits of the sieve's hash: 32 KiB, which stays in the cache.
+const SIEVE_BITS: u32 = 18;
 
 /// One place where a canary was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,20 +131,101 @@ impl Canary {
     /// Looks through a file, or through every file below a folder. Links are not followed; sockets
     /// and pipes are passed over; a file that vanishes meanwhile is not an error.
     pub fn scan_path(&self, path: &Path, scan: &mut Scan) -> io::Result<()> {
-        let Some(metadata) = unless_gone(fs::symlink_metadata(path))? else {
-            return Ok(());
-        };
-        if metadata.is_dir() {
-            for entry in unless_gone(fs::read_dir(path))?.into_iter().flatten() {
-                self.scan_path(&entry?.path(), scan)?;
-            }
-        } else if metadata.is_file()
-            && let Some(bytes) = unless_gone(fs::read(path))?
-        {
+        each_file(path, &mut |path, bytes| {
             scan.files += 1;
-            self.scan_bytes(&path.display().to_string(), &bytes, scan);
+            self.scan_bytes(&path.display().to_string(), bytes, scan);
+        })
+    }
+}
+
+fn each_file(path: &Path, look: &mut impl FnMut(&Path, &[u8])) -> io::Result<()> {
+    let Some(metadata) = unless_gone(fs::symlink_metadata(path))? else {
+        return Ok(());
+    };
+    if metadata.is_dir() {
+        for entry in unless_gone(fs::read_dir(path))?.into_iter().flatten() {
+            each_file(&entry?.path(), look)?;
         }
-        Ok(())
+    } else if metadata.is_file()
+        && let Some(bytes) = unless_gone(fs::read(path))?
+    {
+        look(path, &bytes);
+    }
+    Ok(())
+}
+
+impl CanarySet {
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, TooShort> {
+        let canaries: Vec<Canary> = secrets
+            .into_iter()
+            .map(Canary::new)
+            .collect::<Result<_, _>>()?;
+        let mut beginnings: HashMap<_, Vec<_>> = HashMap::new();
+        let mut sieve = vec![0_u64; 1 << (SIEVE_BITS - 6)];
+        for (number, canary) in canaries.iter().enumerate() {
+            for (form, (_, finder)) in canary.needles.iter().enumerate() {
+                let beginning = *finder.needle().first_chunk().ok_or(TooShort)?;
+                beginnings
+                    .entry(beginning)
+                    .or_default()
+                    .push((number, form));
+                let (word, bit) = sieve_place(beginning);
+                sieve[word] |= bit;
+            }
+        }
+        Ok(Self {
+            canaries,
+            beginnings,
+            sieve,
+        })
+    }
+
+    /// As [`Canary::scan_bytes`]; each byte is counted once.
+    pub fn scan_bytes(&self, place: &str, bytes: &[u8], scan: &mut Scan) {
+        scan.bytes += bytes.len() as u64;
+        for (offset, window) in bytes.windows(CANARY_BYTES_MIN).enumerate() {
+            let Some(beginning) = window.first_chunk() else {
+                continue;
+            };
+            let (word, bit) = sieve_place(*beginning);
+            if self.sieve[word] & bit == 0 {
+                continue;
+            }
+            for &(number, form) in self.beginnings.get(beginning).into_iter().flatten() {
+                let (form, finder) = &self.canaries[number].needles[form];
+                if bytes[offset..].starts_with(finder.needle()) {
+                    scan.findings.push(Finding {
+                        place: place.to_owned(),
+                        form: *form,
+                        offset,
+                    });
+                }
+            }
+        }
+    }
+
+    /// As [`Canary::scan_path`]; each file is read once.
+    pub fn scan_path(&self, path: &Path, scan: &mut Scan) -> io::Result<()> {
+        each_file(path, &mut |path, bytes| {
+            scan.files += 1;
+            self.scan_bytes(&path.display().to_string(), bytes, scan);
+        })
+    }
+}
+
+/// Word and bit of the sieve.
+fn sieve_place(beginning: [u8; CANARY_BYTES_MIN]) -> (usize, u64) {
+    let hash =
+        u64::from_le_bytes(beginning).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SIEVE_BITS);
+    // SIEVE_BITS bits fit into any usize.
+    ((hash >> 6) as usize, 1 << (hash & 63))
+}
+
+impl fmt::Debug for CanarySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CanarySet")
+            .field("canaries", &self.canaries.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -307,6 +401,27 @@ mod tests {
         };
         assert_eq!(scan.findings, [expected]);
         assert!(!format!("{scan:?}").contains(SECRET));
+    }
+
+    #[test]
+    fn many_secrets_are_found_in_one_pass_as_each_is_alone() {
+        let secrets: Vec<String> = (0..500).map(|n| format!("{SECRET}{n:04}")).collect();
+        let set = CanarySet::new(secrets.iter().map(String::as_str)).unwrap();
+        let text = format!("--{}--{:?}--{SECRET}", secrets[7], secrets[499].as_bytes());
+        let mut scan = Scan::default();
+        set.scan_bytes("here", text.as_bytes(), &mut scan);
+        assert_eq!(scan.bytes, text.len() as u64);
+        let forms: Vec<_> = scan.findings.iter().map(|finding| finding.form).collect();
+        assert_eq!(forms, [Form::Raw, Form::DebugBytes]);
+        for encoded in [
+            base64::engine::general_purpose::STANDARD.encode(format!("ab{}", secrets[3])),
+            joined(secrets[4].as_bytes(), "", |byte| percent(byte, true)),
+            json_escaped(&secrets[5], true),
+        ] {
+            let mut scan = Scan::default();
+            set.scan_bytes("here", encoded.as_bytes(), &mut scan);
+            assert!(!scan.findings.is_empty(), "{encoded}");
+        }
     }
 
     #[test]

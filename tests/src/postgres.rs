@@ -20,6 +20,16 @@ use std::process::{Command, Output, Stdio};
 
 use crate::scratch::{RunAs, Scratch};
 
+/// What the postgres plugin's README tells a DBA to run once, in a database named `festival`: the
+/// roles `festival_app`, `festival_app_clone` and `festival_rotation`, none with a password.
+/// `None` if the README has lost its mark.
+pub fn documented_setup() -> Option<&'static str> {
+    const README: &str = include_str!("../../plugins/postgres/README.md");
+    let (_, rest) = README.split_once("<!-- setup -->")?;
+    let (_, rest) = rest.split_once("```sql\n")?;
+    rest.split_once("```").map(|(block, _)| block)
+}
+
 /// The superuser's name: it logs in over the socket only, until a test gives it a password.
 pub const SUPERUSER: &str = "postgres";
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use harness::postgres::{Binaries, Cluster, ClusterOptions, HOW_TO_GET_ONE};
+use harness::postgres::{Binaries, Cluster, ClusterOptions, HOW_TO_GET_ONE, documented_setup};
 use harness::tls::Authority;
 
 use crate::Failure;
@@ -15,9 +15,6 @@ use crate::screen::Screen;
 pub(crate) const DATABASE: &str = "festival";
 pub(crate) const APPLICATION: &str = "festival_app";
 pub(crate) const ADMIN: &str = "festival_rotation";
-
-/// Holds the set-up SQL; the demo runs what is documented and nothing else.
-const POSTGRES_README: &str = include_str!("../../../../plugins/postgres/README.md");
 
 /// A running server with its first passwords.
 pub(crate) struct Database {
@@ -75,7 +72,10 @@ impl Database {
     fn make_roles(&self) -> Result<(), Failure> {
         let (application, admin) = (&self.application_password, &self.admin_password);
         self.query("postgres", &format!("CREATE DATABASE {DATABASE}"))?;
-        self.query(DATABASE, setup_sql()?)?;
+        // The demo runs what is documented and nothing else.
+        let setup =
+            documented_setup().ok_or("the postgres plugin's README has lost its set-up block")?;
+        self.query(DATABASE, setup)?;
         self.query(
             DATABASE,
             &format!(
@@ -93,17 +93,6 @@ impl Database {
             .map(drop)
             .map_err(|error| format!("setting up the database: {error}"))
     }
-}
-
-/// The block between ```sql and ``` that follows the README's mark.
-fn setup_sql() -> Result<&'static str, Failure> {
-    let block = POSTGRES_README
-        .split_once("<!-- setup -->")
-        .and_then(|(_, rest)| {
-            let (_, rest) = rest.split_once("```sql\n")?;
-            rest.split_once("```").map(|(block, _)| block)
-        });
-    block.ok_or_else(|| "the postgres plugin's README has lost its set-up block".to_owned())
 }
 
 /// As root on Debian the demo may install a server. Failing is not an error: the demo goes on.

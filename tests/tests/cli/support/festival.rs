@@ -1,7 +1,7 @@
 //! A PostgreSQL with TLS and the roles of the postgres plugin's README, and a workspace that rotates
 //! its application's login. The SQL is the README's own block.
 
-use harness::postgres::{Cluster, ClusterOptions, LoginFailure};
+use harness::postgres::{Cluster, ClusterOptions, LoginFailure, documented_setup};
 use harness::tls::Authority;
 use serde_json::{Value, json};
 
@@ -16,8 +16,6 @@ pub(crate) const ADMIN: &str = "festival_rotation";
 /// Long enough to be told from chance when everything is scanned for them.
 pub(crate) const FIRST_PASSWORD: &str = "first-Password/of the+application=42";
 pub(crate) const ADMIN_PASSWORD: &str = "rotation-Admin/of the+festival=4711";
-
-const README: &str = include_str!("../../../../plugins/postgres/README.md");
 
 /// A running database and the workspace of its operator.
 pub(crate) struct Festival {
@@ -144,7 +142,7 @@ impl Festival {
     fn set_up(&self) {
         let query = |database: &str, sql: &str| self.cluster.query_in(database, sql).unwrap();
         query("postgres", &format!("CREATE DATABASE {DATABASE}"));
-        query(DATABASE, setup_sql());
+        query(DATABASE, documented_setup().unwrap());
         // Over the superuser's socket and with logging off, so that the first passwords, which the
         // README sends as verifiers, are not in the server's log.
         query(
@@ -163,11 +161,4 @@ impl Festival {
 
 fn endpoint_at(ports: &[u16]) -> String {
     format!("hosts = [\"127.0.0.1\"]\nports = {ports:?}\ntls = \"verify-full\"\nca = \"ca.pem\"")
-}
-
-/// The block between ```sql and ``` that follows the README's mark.
-fn setup_sql() -> &'static str {
-    let (_, rest) = README.split_once("<!-- setup -->").unwrap();
-    let (_, rest) = rest.split_once("```sql\n").unwrap();
-    rest.split_once("```").unwrap().0
 }
