@@ -38,7 +38,7 @@ pub struct Proxy {
 }
 
 struct Shared {
-    target: SocketAddr,
+    target: Mutex<SocketAddr>,
     stopping: AtomicBool,
     fired: AtomicUsize,
     plan: Mutex<Vec<(Option<usize>, Fault)>>,
@@ -69,7 +69,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            target,
+            target: Mutex::new(target),
             stopping: AtomicBool::new(false),
             fired: AtomicUsize::new(0),
             plan: Mutex::new(Vec::new()),
@@ -89,6 +89,11 @@ impl Proxy {
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// New connections lead to another server, as after a failover.
+    pub fn lead_to(&self, target: SocketAddr) {
+        *lock(&self.shared.target) = target;
     }
 
     /// From now on every new connection meets this fault.
@@ -168,7 +173,8 @@ impl Shared {
             }
             // A connection that can't be made is one that the client sees closed.
             let Ok(client) = client else { continue };
-            let Ok(server) = TcpStream::connect(self.target) else {
+            let target = *lock(&self.target);
+            let Ok(server) = TcpStream::connect(target) else {
                 continue;
             };
             self.pass_on(client, server);
@@ -248,8 +254,9 @@ impl Connection {
                 continue;
             }
             let piece = &buffer[..read.min(self.allowance(direction, passed))];
-            to.write_all(piece)?;
+            // Kept first: whoever saw the bytes arrive finds them in the transcript.
             lock(self.passed(direction)).extend_from_slice(piece);
+            to.write_all(piece)?;
             passed += piece.len();
             if let Some(Fault::HoldAfter { .. }) = self.fault
                 && piece.len() < read
@@ -259,8 +266,8 @@ impl Connection {
                 fired_once(&self.delayed, fired);
                 shared.wait_for_release(releases);
                 let rest = &buffer[piece.len()..read];
-                to.write_all(rest)?;
                 lock(self.passed(direction)).extend_from_slice(rest);
+                to.write_all(rest)?;
             }
             self.break_if_due(direction, passed, fired);
         }

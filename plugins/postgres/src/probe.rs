@@ -41,20 +41,19 @@ pub(crate) fn liveness(ctx: &Context, door: &Door, login: &Login) -> Result<Live
 /// still on its way there: the process that began it may be gone and its COMMIT held up by the network.
 /// Whoever can log in is asked. If nobody can, no value is live, and `dead` endangers none.
 fn confirm_dead(ctx: &Context, door: &Door, login: &Login) -> Result<Liveness, Error> {
-    let Some(mut link) = access::observer(ctx, door)? else {
-        return Ok(Liveness::Dead);
-    };
-    let server = Server::ask(&mut link)?;
-    if server.in_recovery {
+    if let Some(mut link) = access::observer(ctx, door)? {
+        let server = Server::ask(&mut link)?;
+        if server.in_recovery {
+            link.close();
+            return Ok(Liveness::Unknown);
+        }
+        let current = Login::read(&ctx.current, "AWSCURRENT")?;
+        let users = [&server.session_user, &login.user, &current.user];
+        server::no_change_is_open(&mut link, users)?;
         link.close();
-        return Ok(Liveness::Unknown);
     }
-    let current = Login::read(&ctx.current, "AWSCURRENT")?;
-    let users = [&server.session_user, &login.user, &current.user];
-    server::no_change_is_open(&mut link, users)?;
-    link.close();
-    // Once more: a change that was committed between the refusal and the look is seen now, and a later
-    // one can only be begun by somebody who runs.
+    // Once more: a change that was committed after the refusal is seen now (with one user it also kept
+    // AWSCURRENT from looking), and a later one can only be begun by somebody who runs.
     Ok(match door.knock(login)? {
         Knock::Opened(link) => {
             link.close();

@@ -12,7 +12,7 @@ use crate::sessions;
 use crate::set::explain_right;
 use crate::sql::{ident, remove_password};
 use keyturn_sdk::{
-    Applied, Context, Error, Finding, Level, Liveness, Outcome, RetireRequest, Status,
+    Applied, Context, Error, ErrorKind, Finding, Level, Liveness, Outcome, RetireRequest, Status,
 };
 
 pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, Error> {
@@ -22,7 +22,7 @@ pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, 
         return Ok(in_use_again());
     }
     // If AWSCURRENT were dead, the value to retire could be the last one that works.
-    let key = access::current_only(ctx, &Door::primary()?)?;
+    let key = access::current_only(ctx, &Door::primary()?).map_err(kept)?;
     let door = Door::writable()?;
     let mut work = Work {
         ctx,
@@ -45,6 +45,18 @@ pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, 
     }
     link.close();
     work.prove_dead("look at pg_hba.conf and at who else sets this role's password")
+}
+
+/// After a failover to a server that lacks the last change, this is how it looks.
+fn kept(mut error: Error) -> Error {
+    if error.kind == ErrorKind::Auth {
+        error.message = format!(
+            "{}; the value to retire may be the one that still works, so it was kept: store that one as \
+             AWSCURRENT, or set the password that AWSCURRENT names at the server again",
+            error.message
+        );
+    }
+    error
 }
 
 /// Somebody has put the old login back by hand, with other members changed: then it is not superseded

@@ -5,7 +5,9 @@ use harness::postgres::{Cluster, ClusterOptions};
 use harness::proxy::{Direction, Fault, Proxy};
 use keyturn_plugin_postgres::Postgres;
 use keyturn_sdk::fake::{self, Host, Tcp};
-use keyturn_sdk::{Applied, Error, ErrorKind, Level, Liveness, Outcome, Rotator, Status, Version};
+use keyturn_sdk::{
+    Applied, Context, Error, ErrorKind, Level, Liveness, Outcome, Rotator, Status, Version,
+};
 use std::time::Duration;
 
 /// The administrator's session is the second through endpoint `admin`; the first tries the
@@ -125,6 +127,98 @@ fn cut_on_the_way_back_leaves_a_doubt_that_probing_resolves() {
         set(&ctx, &cut.candidate).unwrap();
         test(&ctx, &cut.candidate).unwrap();
     }
+}
+
+/// One `set` of a single user whose own session meets `fault`.
+fn set_single(cluster: &Cluster, ctx: &Context, fault: Option<Fault>, number: u64) -> Cut {
+    let proxy = Proxy::start(address(cluster).parse().unwrap()).unwrap();
+    if let Some(fault) = fault {
+        proxy.break_connection(ADMIN_SESSION, fault);
+    }
+    let _host = Host::new()
+        .seed(number * 7919)
+        .endpoint("primary", Tcp::plaintext(&[&proxy.address().to_string()]))
+        .install();
+    let candidate = create(ctx, &format!("cut-{number}"));
+    let result = set(ctx, &candidate);
+    Cut {
+        result,
+        proxy,
+        candidate,
+    }
+}
+
+/// What a cut may be answered with. `commit`: from this byte on COMMIT is on its way to the server;
+/// `answer`: from this one on its answer comes back.
+fn may_be(
+    applied: Applied,
+    (direction, bytes): (Direction, usize),
+    commit: usize,
+    answer: usize,
+) -> bool {
+    match direction {
+        Direction::ToServer if bytes < commit => applied == Applied::No,
+        // Everything before passed; whether the plugin had handed COMMIT over is a race.
+        Direction::ToServer if bytes == commit => applied != Applied::Yes,
+        Direction::ToClient if bytes <= answer => applied != Applied::Yes,
+        Direction::ToServer | Direction::ToClient => applied == Applied::Unknown,
+    }
+}
+
+/// With one user the change is a lone ALTER in its transaction. Before COMMIT's first byte was handed over
+/// nothing changed, from then on it is unknown, and after every cut exactly one password opens.
+#[test]
+fn a_single_user_is_cut_at_every_byte_around_its_change() {
+    let cluster = set_up(ClusterOptions::new());
+    let mut ctx = context("single");
+    let clean = set_single(&cluster, &ctx, None, 1);
+    clean.result.unwrap();
+    ctx.current = clean.candidate;
+    let place = |direction, needle: &[u8]| {
+        let bytes = clean.proxy.transcript(ADMIN_SESSION, direction).unwrap();
+        let found = bytes.windows(needle.len()).rposition(|w| w == needle);
+        found.expect("it passed")
+    };
+    let alter = place(Direction::ToServer, b"ALTER ROLE");
+    let commit = place(Direction::ToServer, COMMIT);
+    let answer = place(Direction::ToClient, b"C\0\0\0\x0bCOMMIT\0");
+    // Within ALTER every fifth byte: nothing is decided there.
+    let to_server = (alter - 5..commit - 5)
+        .step_by(5)
+        .chain(commit - 5..=commit + COMMIT.len())
+        .map(|bytes| (Direction::ToServer, bytes));
+    let to_client = (answer - 3..answer + 18).map(|bytes| (Direction::ToClient, bytes));
+    let (mut cuts, mut made) = (0, 0);
+    for (direction, bytes) in to_server.chain(to_client) {
+        let fault = Fault::CutAfter { direction, bytes };
+        let cut = set_single(&cluster, &ctx, Some(fault), 100 + cuts);
+        assert_eq!(cut.proxy.fired(), 1, "{fault:?}");
+        cuts += 1;
+        // The server may still be at it, which is an error of its own and no verdict.
+        let _host = host(&cluster);
+        let liveness = harness::poll::until(Duration::from_secs(20), || {
+            probe(&ctx, &cut.candidate)
+                .ok()
+                .map(|verdict| verdict.liveness)
+        });
+        let live = liveness.unwrap() == Liveness::Live;
+        assert_eq!(logs_in(&cluster, &cut.candidate), live, "{fault:?}");
+        assert_eq!(logs_in(&cluster, &ctx.current), !live, "{fault:?}");
+        match cut.result {
+            Ok(_) => assert!(live, "{fault:?}"),
+            Err(error) => {
+                let expected = may_be(error.applied, (direction, bytes), commit, answer);
+                assert!(expected, "{fault:?}: {error}");
+                assert!(error.applied == Applied::Unknown || !live, "{fault:?}");
+            }
+        }
+        if live {
+            made += 1;
+            ctx.current = cut.candidate;
+        }
+    }
+    println!("evidence: single user: {cuts} cuts, after {made} of them the change was made");
+    assert!(made > 0 && made < cuts);
 }
 
 /// The process that sent COMMIT may be gone and another one ask, while the network still holds it.
