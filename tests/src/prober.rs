@@ -3,9 +3,11 @@
 //! verifier and its key check are those of an application. It never changes a secret.
 //!
 //! A login counts as failed only if the same version was AWSCURRENT before and after it: a login
-//! that was overtaken by a promotion says nothing about either version.
+//! that was overtaken by a promotion says nothing about either version. An application that reads
+//! through a cache has no such excuse: whatever it is refused counts.
 
 mod api_key;
+mod cache;
 mod jwt;
 mod postgres;
 mod tally;
@@ -13,8 +15,9 @@ mod tally;
 pub use tally::{KindReport, Report};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use cache::Cache;
 use keyturn_store::{SecretName, SecretStore, StoredVersion, Which, labels};
 use secrecy::ExposeSecret as _;
 use tally::Tally;
@@ -56,12 +59,21 @@ pub struct Prober {
 impl Prober {
     /// Starts probing; must be called inside a tokio runtime.
     pub fn start(store: &Arc<dyn SecretStore>, targets: Vec<(Kind, SecretName)>) -> Self {
+        Self::start_cached(store, targets, Duration::ZERO)
+    }
+
+    /// The same with applications that keep what they read for `ttl`, as guide.md §2.4's does.
+    pub fn start_cached(
+        store: &Arc<dyn SecretStore>,
+        targets: Vec<(Kind, SecretName)>,
+        ttl: Duration,
+    ) -> Self {
         let mut tasks = JoinSet::new();
         let mut tallies = Vec::new();
         for (kind, name) in targets {
             let tally = Arc::new(Mutex::new(Tally::new(kind.name(), name.as_str())));
             tallies.push(Arc::clone(&tally));
-            let mut probe = Probe::new(Arc::clone(store), kind, name);
+            let mut probe = Probe::new(Arc::clone(store), kind, name, ttl);
             tasks.spawn(async move {
                 loop {
                     let attempt = probe.attempt().await;
@@ -117,11 +129,14 @@ impl Attempt {
     }
 }
 
-/// One secret and the application that uses it.
+/// One secret and the application that uses it: one part presents a credential or signs with it, the
+/// other checks what is presented. Both read the secret by themselves.
 struct Probe {
     store: Arc<dyn SecretStore>,
     name: SecretName,
     application: Application,
+    presenter: Cache,
+    checker: Cache,
 }
 
 enum Application {
@@ -131,7 +146,7 @@ enum Application {
 }
 
 impl Probe {
-    fn new(store: Arc<dyn SecretStore>, kind: Kind, name: SecretName) -> Self {
+    fn new(store: Arc<dyn SecretStore>, kind: Kind, name: SecretName, ttl: Duration) -> Self {
         let application = match kind {
             Kind::Postgres => Application::Postgres(postgres::Client::default()),
             Kind::Jwt => Application::Jwt(jwt::Service::default()),
@@ -141,23 +156,30 @@ impl Probe {
             store,
             name,
             application,
+            presenter: Cache::new(ttl),
+            // Two processes that were not started at the same moment.
+            checker: Cache::new(ttl).half_a_life_old(),
         }
     }
 
     async fn attempt(&mut self) -> Attempt {
-        let before = match self.current().await {
-            Ok(version) => version,
+        let read = match self.read().await {
+            Ok(read) => read,
             Err(reason) => return Attempt::Failed { reason },
         };
-        let value = before.value.expose_secret();
         let result = match &mut self.application {
-            Application::Postgres(client) => client.log_in(value).await.map(|()| 0),
-            Application::Jwt(service) => service.log_in(value),
-            Application::ApiKey(caller) => caller.log_in(value),
+            Application::Postgres(client) => client.log_in(read.presented()).await.map(|()| 0),
+            Application::Jwt(service) => service.log_in(read.presented(), read.checked()),
+            Application::ApiKey(caller) => {
+                caller.log_in(read.presented(), read.checked(), read.presented_at)
+            }
         };
-        let version = before.id.to_string();
+        let version = read.presenter.id.to_string();
         match result {
             Ok(earlier) => Attempt::Accepted { version, earlier },
+            Err(reason) if self.presenter.keeps() => Attempt::Failed {
+                reason: format!("version {version}, from a cache: {reason}"),
+            },
             Err(reason) => match self.current_id().await {
                 Ok(after) if after != version => Attempt::Overtaken,
                 Ok(_) => Attempt::Failed {
@@ -168,6 +190,28 @@ impl Probe {
                 },
             },
         }
+    }
+
+    /// What both parts hold at this moment; without a cache, the same version.
+    async fn read(&mut self) -> Result<Read, String> {
+        if self.presenter.is_stale() {
+            let version = Arc::new(self.current().await?);
+            self.presenter.fill(version);
+        }
+        if self.checker.is_stale() && self.checker.keeps() {
+            let version = Arc::new(self.current().await?);
+            self.checker.fill(version);
+        }
+        let (presenter, presented_at) = self.presenter.held().ok_or("nothing was read")?;
+        let checker = match self.checker.held() {
+            Some((version, _)) => version,
+            None => Arc::clone(&presenter),
+        };
+        Ok(Read {
+            presenter,
+            presented_at,
+            checker,
+        })
     }
 
     async fn current(&self) -> Result<StoredVersion, String> {
@@ -187,6 +231,23 @@ impl Probe {
             .holder(labels::CURRENT)
             .map(|version| version.id.to_string())
             .ok_or_else(|| format!("no version of {} is AWSCURRENT", self.name))
+    }
+}
+
+/// The versions that an attempt is made with.
+struct Read {
+    presenter: Arc<StoredVersion>,
+    presented_at: Instant,
+    checker: Arc<StoredVersion>,
+}
+
+impl Read {
+    fn presented(&self) -> &str {
+        self.presenter.value.expose_secret()
+    }
+
+    fn checked(&self) -> &str {
+        self.checker.value.expose_secret()
     }
 }
 

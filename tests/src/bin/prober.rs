@@ -15,10 +15,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 const USAGE: &str = "\
-Usage: keyturn-prober --store FILE --master-key-file FILE [--stdin]
+Usage: keyturn-prober --store FILE --master-key-file FILE [--stdin] [--cache-ms N]
                       [--postgres NAME]... [--jwt NAME]... [--api-key NAME=WINDOW_SECONDS]...
 
 Reads AWSCURRENT of each secret and logs in without pause, until SIGTERM or Ctrl-C.
+With --cache-ms, each application keeps what it read for so long and is excused for nothing.
 With --stdin, each line on standard input asks for a report and its end stops the prober.
 Exit status: 0 no login failed, 1 some did, 2 wrong arguments or no store.";
 
@@ -26,6 +27,7 @@ struct Arguments {
     store: PathBuf,
     master_key_file: PathBuf,
     stdin: bool,
+    cache: Duration,
     targets: Vec<(Kind, SecretName)>,
 }
 
@@ -48,6 +50,7 @@ async fn main() -> ExitCode {
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut store, mut master_key_file, mut stdin, mut targets) = (None, None, false, Vec::new());
+    let mut cache = Duration::ZERO;
     while let Some(flag) = arguments.next() {
         if flag == "--stdin" {
             stdin = true;
@@ -59,6 +62,12 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         match flag.as_str() {
             "--store" => store = Some(PathBuf::from(value)),
             "--master-key-file" => master_key_file = Some(PathBuf::from(value)),
+            "--cache-ms" => {
+                let ms = value
+                    .parse()
+                    .map_err(|_| format!("{value:?} is not a number of milliseconds"))?;
+                cache = Duration::from_millis(ms);
+            }
             "--postgres" => targets.push((Kind::Postgres, name(&value)?)),
             "--jwt" => targets.push((Kind::Jwt, name(&value)?)),
             "--api-key" => {
@@ -81,6 +90,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         store: store.ok_or("--store is missing")?,
         master_key_file: master_key_file.ok_or("--master-key-file is missing")?,
         stdin,
+        cache,
         targets,
     })
 }
@@ -102,7 +112,7 @@ async fn probe(arguments: Arguments) -> Result<Report, String> {
         std::thread::spawn(move || forward_lines(&sender));
     }
 
-    let prober = Prober::start(&store, arguments.targets);
+    let prober = Prober::start_cached(&store, arguments.targets, arguments.cache);
     let mut is_announced = false;
     let mut look = tokio::time::interval(Duration::from_millis(10));
     loop {

@@ -40,36 +40,40 @@ impl Caller {
         }
     }
 
-    /// Answers how many earlier keys were accepted besides the current one.
-    pub(super) fn log_in(&mut self, value: &str) -> Result<u64, String> {
-        let read_at = Instant::now();
-        let secret: ApiKeySecret = serde_json::from_str(value)
-            .map_err(|error| format!("not an API-key secret: line {}", error.line()))?;
-        let in_window = secret.in_rotation_window(self.window)?;
+    /// Answers how many earlier keys were accepted besides the current one. `presented` was read at
+    /// `read_at`; the verifier has read `checked`.
+    pub(super) fn log_in(
+        &mut self,
+        presented: &str,
+        checked: &str,
+        read_at: Instant,
+    ) -> Result<u64, String> {
+        let parse = |value: &str| -> Result<ApiKeySecret, String> {
+            serde_json::from_str(value)
+                .map_err(|error| format!("not an API-key secret: line {}", error.line()))
+        };
+        let (key, verifier) = (parse(presented)?.internal_api_key, parse(checked)?);
+        let in_window = verifier.in_rotation_window(self.window)?;
         let accepts = |key: &str| {
-            hash_matches(key, &secret.internal_api_key_hash)
+            hash_matches(key, &verifier.internal_api_key_hash)
                 || in_window
-                    && secret
+                    && verifier
                         .previous_internal_api_key_hash
                         .as_ref()
                         .is_some_and(|hash| hash_matches(key, hash))
         };
-        if !accepts(&secret.internal_api_key) {
+        if !accepts(&key) {
             return Err("the current key is refused".to_owned());
         }
-        if accepts(&format!("{}-forged", secret.internal_api_key)) {
+        if accepts(&format!("{key}-forged")) {
             return Err("a forged key is accepted".to_owned());
         }
-        self.remember(&secret.internal_api_key, read_at);
+        self.remember(&key, read_at);
         let owed = self.window.saturating_sub(WINDOW_SLACK);
         self.earlier
             .retain(|earlier| earlier.last_current.elapsed() < owed);
         let mut accepted = 0;
-        for earlier in self
-            .earlier
-            .iter()
-            .filter(|earlier| earlier.key != secret.internal_api_key)
-        {
+        for earlier in self.earlier.iter().filter(|earlier| earlier.key != key) {
             if !accepts(&earlier.key) {
                 return Err(format!(
                     "an earlier key is refused {} ms after it was last current, within the window of {} s",

@@ -66,17 +66,20 @@ struct Verifier<'a> {
 }
 
 impl Service {
-    /// Answers how many earlier tokens were accepted besides the fresh ones.
-    pub(super) fn log_in(&mut self, value: &str) -> Result<u64, String> {
-        let secret: JwtSecret = serde_json::from_str(value)
-            .map_err(|error| format!("not a JWT secret: line {}", error.line()))?;
-        let algorithm = Algorithm::from_str(&secret.algorithm)
-            .map_err(|_| format!("algorithm {:?} is not known", secret.algorithm))?;
-        let in_window = secret.in_rotation_window()?;
+    /// Answers how many earlier tokens were accepted besides the fresh ones. Tokens are signed with
+    /// `presented` and verified with `checked`.
+    pub(super) fn log_in(&mut self, presented: &str, checked: &str) -> Result<u64, String> {
+        let (signing, verifying) = (JwtSecret::parse(presented)?, JwtSecret::parse(checked)?);
+        let algorithm = Algorithm::from_str(&verifying.algorithm)
+            .map_err(|_| format!("algorithm {:?} is not known", verifying.algorithm))?;
+        let in_window = verifying.in_rotation_window()?;
         let verifier = |current: &'static str| {
             let (key, previous) = match current {
-                "access" => (&secret.secret, &secret.previous_secret),
-                _ => (&secret.refresh_secret, &secret.previous_refresh_secret),
+                "access" => (&verifying.secret, &verifying.previous_secret),
+                _ => (
+                    &verifying.refresh_secret,
+                    &verifying.previous_refresh_secret,
+                ),
             };
             let previous = previous
                 .as_deref()
@@ -84,12 +87,16 @@ impl Service {
             let keys = std::iter::once(key.as_str()).chain(previous).collect();
             Verifier { algorithm, keys }
         };
-        let access = self
-            .access
-            .turn(&verifier("access"), &secret.access_token_expiry);
-        let refresh = self
-            .refresh
-            .turn(&verifier("refresh"), &secret.refresh_token_expiry);
+        let access = self.access.turn(
+            &signing.secret,
+            &verifier("access"),
+            &signing.access_token_expiry,
+        );
+        let refresh = self.refresh.turn(
+            &signing.refresh_secret,
+            &verifier("refresh"),
+            &signing.refresh_token_expiry,
+        );
         let access = access.map_err(|reason| format!("access token: {reason}"))?;
         let refresh = refresh.map_err(|reason| format!("refresh token: {reason}"))?;
         Ok(access + refresh)
@@ -97,6 +104,11 @@ impl Service {
 }
 
 impl JwtSecret {
+    fn parse(value: &str) -> Result<Self, String> {
+        serde_json::from_str(value)
+            .map_err(|error| format!("not a JWT secret: line {}", error.line()))
+    }
+
     fn in_rotation_window(&self) -> Result<bool, String> {
         let Some(end) = &self.rotation_complete_at else {
             return Ok(false);
@@ -109,10 +121,9 @@ impl JwtSecret {
 
 impl Kept {
     /// Signs a token, has it verified, has a forged one refused, and presents the earlier ones.
-    fn turn(&mut self, verifier: &Verifier<'_>, lifetime: &str) -> Result<u64, String> {
+    fn turn(&mut self, key: &str, verifier: &Verifier<'_>, lifetime: &str) -> Result<u64, String> {
         let lifetime_seconds =
             seconds(lifetime).ok_or_else(|| format!("{lifetime:?} is not a duration"))?;
-        let key = verifier.keys[0];
         let token = verifier.sign(key, lifetime_seconds)?;
         if !verifier.accepts(&token) {
             return Err("one that the current secret has just signed is refused".to_owned());

@@ -38,7 +38,8 @@ async fn put(store: &Arc<dyn SecretStore>, number: u32, value: &str) {
 }
 
 fn probe(store: &Arc<dyn SecretStore>, kind: Kind) -> Probe {
-    Probe::new(Arc::clone(store), kind, SecretName::new(NAME).unwrap())
+    let name = SecretName::new(NAME).unwrap();
+    Probe::new(Arc::clone(store), kind, name, Duration::ZERO)
 }
 
 fn in_seconds(seconds: i64) -> String {

@@ -2,7 +2,7 @@
 //! the embedded store and, where a database is rotated, a PostgreSQL of its own. What the store holds
 //! is read through keyturn-store and what a password opens through another client, never from what
 //! the command says about itself.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;
 
@@ -11,6 +11,7 @@ mod canary;
 mod configuration;
 mod credentials;
 mod database;
+mod endurance;
 mod failures;
 mod full_disk;
 mod grants;

@@ -420,7 +420,7 @@ fn each_effect_stands_between_its_intent_and_its_outcome() {
     assert!(effects >= 5, "{effects}");
 }
 
-fn sha256(text: &str) -> String {
+pub(crate) fn sha256(text: &str) -> String {
     use sha2::{Digest as _, Sha256};
     Sha256::digest(text.as_bytes())
         .iter()
