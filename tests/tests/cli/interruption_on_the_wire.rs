@@ -35,6 +35,7 @@ fn behind_a_proxy(strategy: &str) -> (Festival, Proxy) {
     let authority = Authority::new("festival's authority").unwrap();
     let identity = authority.issue(&["127.0.0.1"]).unwrap();
     let cluster = ClusterOptions::new()
+        .log_everything()
         .tls(identity.certificate_pem, identity.key_pem)
         .start()
         .unwrap();
@@ -66,6 +67,7 @@ fn kill_everywhere(festival: &Festival, proxy: &Proxy, continues: impl Fn(&Festi
         }
     }
     assert!(kills >= KILLS_MIN, "{kills} kills at {lengths:?}");
+    println!("evidence: on the wire: {kills} kills");
 }
 
 /// How many bytes pass to the server and to the client in each connection of one rotation.
@@ -95,6 +97,7 @@ fn kill_within(festival: &Festival, proxy: &Proxy, number: usize, fault: Fault) 
         "neither hung nor ended: {fault:?} in connection {number}"
     );
     let killed = kill(&mut child);
+    festival.workspace.keep_words_of(&mut child);
     assert!(!killed || proxy.fired() > fired, "killed without its fault");
     proxy.heal();
     end_sessions_of_the_dead(festival);

@@ -6,13 +6,14 @@ pub(crate) mod festival;
 use std::collections::BTreeMap;
 use std::fs;
 use std::future::Future;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use harness::canary::{CanarySet, Scan};
 use harness::poll;
 use harness::scratch::Scratch;
 use keyturn_store::embedded::{EmbeddedStore, MasterKey};
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// A folder with a store, its key and a configuration.
 pub(crate) struct Workspace {
     folder: Scratch,
+    /// What the commands wrote that were not asked to reveal anything.
+    written: Mutex<String>,
 }
 
 /// How a command ended and what it wrote.
@@ -53,6 +56,7 @@ impl Workspace {
     pub(crate) fn empty() -> Self {
         Self {
             folder: Scratch::new("keyturn-cli").unwrap(),
+            written: Mutex::default(),
         }
     }
 
@@ -103,7 +107,53 @@ impl Workspace {
         let mut child = command.spawn().unwrap();
         // A command that reads nothing may end before this is written.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-        end(child, arguments)
+        let ended = end(child, arguments);
+        if !arguments.contains(&"--reveal") {
+            self.keep(&ended);
+        }
+        ended
+    }
+
+    /// For the scan: what a command wrote that was started and waited for.
+    pub(crate) fn keep(&self, ended: &Ended) {
+        let mut written = self.written.lock().unwrap();
+        written.extend([ended.stdout.as_str(), &ended.stderr]);
+    }
+
+    /// What one that was started and killed had written.
+    pub(crate) fn keep_words_of(&self, child: &mut Child) {
+        let mut written = self.written.lock().unwrap();
+        // Bytes that are no text are none of ours; the pipe's end came with the process's.
+        if let Some(mut stdout) = child.stdout.take() {
+            let _ = stdout.read_to_string(&mut written);
+        }
+        if let Some(mut stderr) = child.stderr.take() {
+            let _ = stderr.read_to_string(&mut written);
+        }
+    }
+
+    /// Looks for every password that a version of these secrets has ever held, in everything that the
+    /// commands wrote, in the folder, and in what the server wrote into its log.
+    pub(crate) fn scan(&self, names: &[&str], server_log: &str) -> Scan {
+        let mut passwords = Vec::new();
+        for name in names {
+            let description = self.describe(name);
+            for version in description.versions {
+                let (name, which) = (secret(name), Which::Id(version.id));
+                let value = self.on_store(|store| async move { store.get(&name, &which).await });
+                let value = value.unwrap();
+                let value: Value = serde_json::from_str(value.value.expose_secret()).unwrap();
+                passwords.extend(value["password"].as_str().map(str::to_owned));
+            }
+        }
+        assert!(!passwords.is_empty());
+        let canaries = CanarySet::new(passwords.iter().map(String::as_str)).unwrap();
+        let mut scan = Scan::default();
+        canaries.scan_path(self.folder(), &mut scan).unwrap();
+        let written = self.written.lock().unwrap();
+        canaries.scan_bytes("the commands' output", written.as_bytes(), &mut scan);
+        canaries.scan_bytes("the server's log", server_log.as_bytes(), &mut scan);
+        scan
     }
 
     /// Starts a command and leaves it running.
