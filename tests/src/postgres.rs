@@ -6,6 +6,7 @@
 mod binaries;
 mod login;
 mod options;
+mod standby;
 
 pub use binaries::{Binaries, HOW_TO_GET_ONE};
 pub use login::{LoginFailure, login};
@@ -66,6 +67,15 @@ impl Cluster {
     }
 
     fn start_with(options: &ClusterOptions) -> Result<Self, PostgresError> {
+        let mut cluster = Self::empty()?;
+        cluster.initdb()?;
+        cluster.write_configuration(options)?;
+        cluster.start_on_a_free_port()?;
+        Ok(cluster)
+    }
+
+    /// A folder and its watchdog, nothing in it.
+    fn empty() -> Result<Self, PostgresError> {
         let binaries = Binaries::find()?;
         let run_as = RunAs::unprivileged().map_err(io_error("choosing the server's user"))?;
         let stop_script = format!(
@@ -74,16 +84,12 @@ impl Cluster {
         );
         let scratch = Scratch::guarded("keyturn-pg", run_as, &stop_script)
             .map_err(io_error("making the cluster's folder"))?;
-        let mut cluster = Self {
+        Ok(Self {
             binaries,
             run_as,
             scratch,
             port: 0,
-        };
-        cluster.initdb()?;
-        cluster.write_configuration(options)?;
-        cluster.start_on_a_free_port()?;
-        Ok(cluster)
+        })
     }
 
     pub fn host(&self) -> &'static str {
@@ -188,10 +194,8 @@ impl Cluster {
     }
 
     fn write_configuration(&self, options: &ClusterOptions) -> Result<(), PostgresError> {
+        self.make_socket_dir()?;
         let socket = self.socket_dir();
-        fs::create_dir(&socket)
-            .and_then(|()| self.run_as.own(&socket))
-            .map_err(io_error("making the socket's folder"))?;
         if let Some((certificate, key)) = &options.tls {
             self.write_private("server.crt", certificate)?;
             self.write_private("server.key", key)?;
@@ -202,6 +206,13 @@ impl Cluster {
         )?;
         fs::write(self.data_file("pg_hba.conf"), options.pg_hba_conf())
             .map_err(io_error("writing pg_hba.conf"))
+    }
+
+    fn make_socket_dir(&self) -> Result<(), PostgresError> {
+        let socket = self.socket_dir();
+        fs::create_dir(&socket)
+            .and_then(|()| self.run_as.own(&socket))
+            .map_err(io_error("making the socket's folder"))
     }
 
     fn start_on_a_free_port(&mut self) -> Result<(), PostgresError> {

@@ -12,6 +12,7 @@ mod configuration;
 mod credentials;
 mod database;
 mod endurance;
+mod failover;
 mod failures;
 mod full_disk;
 mod grants;
