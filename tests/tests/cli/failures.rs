@@ -1,9 +1,10 @@
 //! What can go wrong between Keyturn and a PostgreSQL: each cause has its own words, says that the
 //! target is unchanged and what to do, and leaves the application's login as it was.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use harness::postgres::ClusterOptions;
+use harness::proxy::{Direction, Fault, Proxy};
 use harness::tls::Authority;
 use serde_json::{Value, json};
 
@@ -152,6 +153,42 @@ fn a_certificate_of_another_authority() {
     );
     std::fs::write(festival.workspace.path("ca.pem"), authority).unwrap();
     rotates_now(&festival);
+}
+
+#[test]
+fn an_expired_certificate() {
+    let authority = Authority::new("festival's authority").unwrap();
+    let identity = authority.issue_expired(&["127.0.0.1"]).unwrap();
+    let cluster = ClusterOptions::new()
+        .tls(identity.certificate_pem, identity.key_pem)
+        .start()
+        .unwrap();
+    let festival = Festival::without_tls(cluster);
+    festival.trust(&authority);
+    festival.configure("alternating", 1, "");
+    fails_unchanged(&festival, "tls", None, &["expired"]);
+    festival.current_logs_in();
+}
+
+/// Silence says nothing about a password.
+#[test]
+fn a_server_that_never_answers() {
+    let cluster = ClusterOptions::new().start().unwrap();
+    let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], cluster.port()))).unwrap();
+    let festival = Festival::reached_at(cluster, proxy.address().port());
+    festival.trust(&Authority::new("festival's authority").unwrap());
+    festival.configure("alternating", 1, "");
+    proxy.break_all(Fault::BlackHoleAfter {
+        direction: Direction::ToServer,
+        bytes: 0,
+    });
+    // Neither dead (8) nor refused: nothing is known. A rotation does the same three times over.
+    festival.workspace.run(&["verify", SECRET]).failed(
+        5,
+        &["took too long", "check that the server answers", UNCHANGED],
+    );
+    assert!(proxy.fired() > 0);
+    festival.current_logs_in();
 }
 
 #[test]

@@ -21,5 +21,6 @@ mod interruption;
 mod interruption_on_the_wire;
 mod moved;
 mod plugins;
+mod rivals;
 mod secrets;
 mod tokens;
