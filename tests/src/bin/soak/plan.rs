@@ -9,10 +9,10 @@ use harness::proxy::{Direction, Fault};
 use crate::dice::Dice;
 use crate::site::Victim;
 
-/// Bytes of one conversation; about what a rotation's longest one takes.
-const CONVERSATION_BYTES: usize = 6_000;
-/// How many connections one rotation opens, and a few more for a second rotator.
-const CONNECTIONS: usize = 14;
+/// Bytes of one direction of a conversation; few are longer.
+const CONVERSATION_BYTES: usize = 4_000;
+/// How many connections one rotation opens, the first being number 0.
+const CONNECTIONS: usize = 10;
 /// The lines of one rotation in the audit trail, and a few more for a second rotator.
 const LINES: usize = 36;
 

@@ -95,10 +95,11 @@ impl<'a> Crew<'a> {
         if let Some(wrong) = wrong.first() {
             return Err(format!("audit trail: {wrong}"));
         }
-        for victim in Victim::BOTH {
-            self.witness.promise_holds(victim)?;
+        for (victim, _) in &strike.rotators {
+            self.witness.promise_holds(*victim)?;
+            self.nothing_is_lost(*victim)?;
         }
-        self.nothing_is_lost()
+        Ok(())
     }
 
     /// Returns when none of them runs any more.
@@ -191,15 +192,14 @@ impl<'a> Crew<'a> {
             return Err(format!("audit trail: {wrong}"));
         }
         self.witness.is_settled(victim)?;
-        self.nothing_is_lost()
+        self.nothing_is_lost(victim)
     }
 
-    fn nothing_is_lost(&mut self) -> Result<(), Failure> {
-        for (victim, known) in Victim::BOTH.into_iter().zip(&mut self.known) {
-            let count = self.witness.none_is_lost(victim, *known)?;
-            // A late packet may still bring the last few to life.
-            *known = count.saturating_sub(6);
-        }
+    fn nothing_is_lost(&mut self, victim: Victim) -> Result<(), Failure> {
+        let known = &mut self.known[victim as usize];
+        let count = self.witness.none_is_lost(victim, *known)?;
+        // What was held on the wire may still bring the last few to life.
+        *known = count.saturating_sub(3);
         Ok(())
     }
 }
