@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes every target for so many seconds, two at a time:  tests/fuzz/fuzz.sh [SECONDS]
+# KEYTURN_FUZZ_SEED repeats a run; left out, each run tries other inputs.
 #
 # libFuzzer follows coverage. Its instrumentation is an LLVM pass that a stable compiler runs too, so
 # this needs no nightly toolchain; only address sanitising does, and `cargo +nightly fuzz run TARGET
@@ -9,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 seconds="${1:-30}"
 cargo="${CARGO:-cargo}"
-out="$(cd ../.. && realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz"
+out="$(cd ../.. && mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-target}" && pwd)/fuzz"
 host="$(rustc --version --verbose | sed -n 's/^host: //p')"
 targets=(secret_json postgres_wire plugin_output endpoint_address configuration)
 
@@ -44,7 +45,7 @@ fuzz() {
   mkdir -p "$out/corpus/$target" "$out/failures"
   if "$out/build/$host/release/$target" "$out/corpus/$target" "corpus/$target" \
       -dict="dictionaries/$target.dict" -artifact_prefix="$out/failures/$target-" \
-      -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64 \
+      -seed="${KEYTURN_FUZZ_SEED:-0}" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64 \
       -print_final_stats=1 >"$log" 2>&1; then
     echo "evidence: fuzz $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") executions (libFuzzer, ${seconds} s)"
   else
