@@ -1,7 +1,7 @@
 //! The sentences for people about why a run ended and what to do next. Nothing branches on them.
 
 use keyturn_protocol::{
-    Applied, Event, Failure, FailureClass, Goal, Label, NextAction, Outcome, Reason, WaitReason,
+    Applied, Event, Failure, Goal, Label, NextAction, Outcome, Reason, WaitReason,
 };
 
 use crate::problem::Problem;
@@ -162,10 +162,6 @@ fn repair(failure: &Failure, name: &str) -> String {
              gone or the password was changed there by hand, say so with `keyturn retire NAME --declare-dead`."
         }
         Reason::Unfinished(_) => "Run `keyturn rotate NAME` first, then the same command again.",
-        Reason::Plugin(FailureClass::Auth) if failure.kept.iter().any(|(label, _)| *label == Label::Retiring) => {
-            "No older value is ended before AWSCURRENT logs in: `keyturn verify NAME` says how to bring a working value \
-             back."
-        }
         Reason::AllDead => {
             "Set the password that AWSCURRENT names at the target again, or put the working value with \
              `keyturn secret put`, then run the same command again."
