@@ -58,6 +58,18 @@ fn without_a_fault_everything_passes_and_is_kept() {
     assert_eq!((proxy.connections(), proxy.fired()), (1, 0));
 }
 
+/// That is how the connections of a killed process end where it had not read everything yet.
+#[test]
+fn a_reset_by_the_client_reaches_the_server_as_the_end() {
+    let (proxy, server) = echo_server();
+    let mut client = connect(&proxy);
+    client.write_all(b"abc").unwrap();
+    let answered = || (client.peek(&mut [0; 3]).ok() == Some(3)).then_some(());
+    harness::poll::until(PATIENCE, answered).unwrap();
+    drop(client);
+    assert_eq!(server.join().unwrap(), b"abc");
+}
+
 #[test]
 fn a_cut_towards_the_server_lets_exactly_n_bytes_through() {
     for bytes in 0..=8 {
