@@ -3,20 +3,23 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two looks: short against anything waited for, long against the cost of looking.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Between two looks: a tenth of the time waited so far, so that what comes soon is seen soon, and what takes long
+/// is not asked for so often that the asking keeps it from coming.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Looks until `look` answers something; `None` when `patience` is over.
 pub fn until<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + patience;
+    let began = Instant::now();
     loop {
         if let Some(found) = look() {
             return Some(found);
         }
-        if Instant::now() >= deadline {
+        let waited = began.elapsed();
+        if waited >= patience {
             return None;
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep((waited / 10).clamp(PAUSE_MIN, PAUSE_MAX));
     }
 }
 

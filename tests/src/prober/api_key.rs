@@ -10,8 +10,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// How much earlier than `window` after its last use as current a key may be refused: the verifier
-/// counts from `rotation_timestamp`, which has whole seconds and is written before the promotion.
-const WINDOW_SLACK: Duration = Duration::from_secs(1);
+/// counts from `rotation_timestamp`, which has whole seconds and is written before the promotion, on a busy machine
+/// a second before.
+const WINDOW_SLACK: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 struct ApiKeySecret {

@@ -139,6 +139,11 @@ fn while_probed(festival: &Festival, work: impl FnOnce() -> usize) {
 /// After a kill: AWSCURRENT logs in, the next run goes through and leaves no label behind.
 #[track_caller]
 pub(crate) fn continues_alternating(festival: &Festival) {
+    continues_alternating_by(festival, finish);
+}
+
+#[track_caller]
+pub(crate) fn continues_alternating_by(festival: &Festival, finish: fn(&Festival)) {
     festival.current_logs_in();
     finish(festival);
     festival.current_logs_in();
@@ -211,6 +216,15 @@ pub(crate) fn finish(festival: &Festival) {
         (ended.code != Some(7)).then_some(ended)
     });
     let shown = ended.expect("refused for too long").succeeded().json();
+    assert_eq!(shown["outcome"], "rotated", "{shown}");
+}
+
+/// The same without waiting for a grace.
+pub(crate) fn finish_now(festival: &Festival) {
+    let ended = festival
+        .workspace
+        .run(&["rotate", SECRET, "--now", "--json"]);
+    let shown = ended.succeeded().json();
     assert_eq!(shown["outcome"], "rotated", "{shown}");
 }
 

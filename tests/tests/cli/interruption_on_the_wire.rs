@@ -10,7 +10,9 @@ use harness::postgres::ClusterOptions;
 use harness::proxy::{Direction, Fault, Proxy};
 use harness::tls::Authority;
 
-use crate::interruption::{PATIENCE, continues_alternating, continues_single, finish, kill};
+use crate::interruption::{
+    PATIENCE, continues_alternating_by, continues_single, finish, finish_now, kill,
+};
 use crate::support::festival::{Festival, SECRET};
 
 /// Parts of each direction of each connection after which the process is killed.
@@ -22,7 +24,10 @@ const KILLS_MIN: usize = 8;
 fn alternating_continues_after_a_kill_anywhere_in_its_conversations() {
     let (festival, proxy) = behind_a_proxy("alternating");
     finish(&festival);
-    kill_everywhere(&festival, &proxy, continues_alternating);
+    // What waits for a grace does so in the other sweeps.
+    kill_everywhere(&festival, &proxy, |festival| {
+        continues_alternating_by(festival, finish_now);
+    });
 }
 
 #[test]
