@@ -6,6 +6,7 @@
 mod spellings;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -21,9 +22,25 @@ const SECRET_BYTES_MIN: usize = 8;
 const PIECE_BYTES_MAX: usize = 1024;
 const REPLACEMENT: &str = "[secret]";
 
-/// The secrets of one call, in every spelling.
+/// The secrets of one call. Most calls answer without any text, so they are looked up in their spellings only when
+/// the first text comes.
 #[derive(Default)]
 pub struct Scrubber {
+    added: Vec<Added>,
+    index: OnceLock<Index>,
+}
+
+enum Added {
+    Value {
+        text: Zeroizing<String>,
+        public: Vec<String>,
+    },
+    Secret(Zeroizing<String>),
+}
+
+/// The same secrets in every spelling.
+#[derive(Default)]
+struct Index {
     /// Sorted, distinct.
     needles: Vec<Zeroizing<String>>,
     /// For each needle the longest other one that it begins with.
@@ -38,6 +55,76 @@ impl Scrubber {
     /// JSON, or has a member twice, every quoted text in it is a secret: others may read what this
     /// host cannot.
     pub fn add_value(&mut self, value: &str, public: &[String]) {
+        self.push(Added::Value {
+            text: value.to_owned().into(),
+            public: public.to_owned(),
+        });
+    }
+
+    /// Adds one secret, such as a generated password.
+    pub fn add(&mut self, secret: &str) {
+        self.push(Added::Secret(secret.to_owned().into()));
+    }
+
+    fn push(&mut self, added: Added) {
+        match self.index.get_mut() {
+            Some(index) => index.add([&added]),
+            None => self.added.push(added),
+        }
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
+            let mut index = Index::default();
+            index.add(&self.added);
+            index
+        })
+    }
+
+    /// The text without secrets. Where several overlap or touch, all of them go. The time grows
+    /// with the text and hardly with the number of secrets.
+    pub fn scrub(&self, text: &str) -> String {
+        if text.len() < SECRET_BYTES_MIN {
+            return text.to_owned();
+        }
+        self.index().scrub(text)
+    }
+
+    /// Scrubbed, then escaped and cut. In this order: an escape or a cut could hide half a secret.
+    pub fn line(&self, text: &str, bytes_max: usize) -> String {
+        self.shown(text, bytes_max, text::line)
+    }
+
+    /// Like [`line`](Self::line), with line feeds kept.
+    pub fn block(&self, text: &str, bytes_max: usize) -> String {
+        self.shown(text, bytes_max, text::block)
+    }
+
+    fn shown(&self, text: &str, bytes_max: usize, escape: fn(&str, usize) -> String) -> String {
+        let clean = self.scrub(text);
+        let escaped = escape(&clean, usize::MAX);
+        // A secret may look like an escape, so that escaping spells it.
+        let clean = if escaped == clean {
+            clean
+        } else {
+            self.scrub(&escaped)
+        };
+        escape(&clean, bytes_max)
+    }
+}
+
+impl Index {
+    fn add<'a>(&mut self, added: impl IntoIterator<Item = &'a Added>) {
+        for added in added {
+            match added {
+                Added::Value { text, public } => self.spell_value(text, public),
+                Added::Secret(secret) => self.spell([secret.as_str()]),
+            }
+        }
+        self.sort();
+    }
+
+    fn spell_value(&mut self, value: &str, public: &[String]) {
         let mut strings = BTreeSet::from([value.trim().to_owned()]);
         let mut shown = BTreeMap::new();
         if let Ok(json) = serde_json::from_str::<Value>(value) {
@@ -50,15 +137,10 @@ impl Scrubber {
                 _ => collect(text, &mut strings),
             }
         }
-        self.add_all(strings.iter().map(String::as_str));
+        self.spell(strings.iter().map(String::as_str));
     }
 
-    /// Adds one secret, such as a generated password.
-    pub fn add(&mut self, secret: &str) {
-        self.add_all([secret]);
-    }
-
-    fn add_all<'a>(&mut self, secrets: impl IntoIterator<Item = &'a str>) {
+    fn spell<'a>(&mut self, secrets: impl IntoIterator<Item = &'a str>) {
         for secret in secrets {
             if secret.len() < SECRET_BYTES_MIN {
                 continue;
@@ -70,14 +152,13 @@ impl Scrubber {
                 self.needles.extend(spelled.map(Zeroizing::new));
             }
         }
+    }
+
+    fn sort(&mut self) {
         self.needles
             .sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
         self.needles
             .dedup_by(|one, other| one.as_str() == other.as_str());
-        self.index();
-    }
-
-    fn index(&mut self) {
         self.shorter.clear();
         // Those that the needle at hand may begin with, each a beginning of the next.
         let mut open: Vec<usize> = Vec::new();
@@ -96,9 +177,7 @@ impl Scrubber {
         }
     }
 
-    /// The text without secrets. Where several overlap or touch, all of them go. The time grows
-    /// with the text and hardly with the number of secrets.
-    pub fn scrub(&self, text: &str) -> String {
+    fn scrub(&self, text: &str) -> String {
         if self.needles.is_empty() {
             return text.to_owned();
         }
@@ -144,28 +223,6 @@ impl Scrubber {
             candidate = *self.shorter.get(number)?;
         }
         None
-    }
-
-    /// Scrubbed, then escaped and cut. In this order: an escape or a cut could hide half a secret.
-    pub fn line(&self, text: &str, bytes_max: usize) -> String {
-        self.shown(text, bytes_max, text::line)
-    }
-
-    /// Like [`line`](Self::line), with line feeds kept.
-    pub fn block(&self, text: &str, bytes_max: usize) -> String {
-        self.shown(text, bytes_max, text::block)
-    }
-
-    fn shown(&self, text: &str, bytes_max: usize, escape: fn(&str, usize) -> String) -> String {
-        let clean = self.scrub(text);
-        let escaped = escape(&clean, usize::MAX);
-        // A secret may look like an escape, so that escaping spells it.
-        let clean = if escaped == clean {
-            clean
-        } else {
-            self.scrub(&escaped)
-        };
-        escape(&clean, bytes_max)
     }
 }
 
