@@ -23,15 +23,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// The TLS provider's generator: one for the process.
-pub(crate) struct ProviderRandom;
+/// The operating system's generator. Not the TLS provider's: that one spends tens of milliseconds on its first
+/// bytes, which a process that opens no connection need not wait for.
+pub(crate) struct SystemRandom;
 
-impl SecureRandom for ProviderRandom {
+impl SecureRandom for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomUnavailable> {
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        provider
-            .secure_random
-            .fill(bytes)
-            .map_err(|_| RandomUnavailable)
+        getrandom::fill(bytes).map_err(|_| RandomUnavailable)
     }
 }

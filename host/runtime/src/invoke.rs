@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, Trap};
@@ -98,13 +99,14 @@ pub(crate) struct Live {
     plugin: String,
     wall: Duration,
     _active: ActiveCall,
+    // Last: the place is free only when the store above is gone.
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Live {
     pub(crate) async fn start(setup: Setup<'_>) -> Result<Self, CallError> {
         let Setup {
             shared,
-            pre,
             function,
             limits,
             ..
@@ -112,41 +114,23 @@ impl Live {
         let wall = setup.budget.min(Duration::from_secs(limits.wall_seconds));
         let (began, now) = (StdInstant::now(), Instant::now());
         let deadline = now + wall;
-        // Time for the plugin to say what happened when its I/O ran out of time.
-        let io_deadline = deadline - (wall / 10).min(Duration::from_secs(1));
         let plugin = setup.origin.plugin.clone();
-        let log = LogBudget {
-            sink: shared.options.log.clone(),
-            origin: LogRecord {
-                function: function.name(),
-                ..setup.origin
-            },
-            lines_left: limits.log_lines,
-            bytes_left: limits.log_bytes,
-        };
-        let resolver = shared.options.resolver.clone();
-        let state = HostState {
-            table: ResourceTable::with_capacity(0),
-            limiter: MemoryLimiter::new(&limits),
-            limits,
-            scrubber: setup.scrubber,
-            network: Network::new(setup.policies, setup.targets, resolver, limits, io_deadline),
-            log,
-            clock: shared.options.clock.clone(),
-            random: shared.options.random.clone(),
-            password: setup.password,
-            passwords_left: PASSWORDS_MAX,
-            began,
-            io_deadline,
-        };
-        let active = shared.ticker.enter();
-        let mut store = limited(&shared.engine, state);
         let cut = Cut {
             function,
             plugin: &plugin,
             wall,
             limits: &limits,
         };
+        let turn = Arc::clone(&shared.turns).acquire_owned();
+        let Ok(Ok(turn)) = timeout_at(deadline, turn).await else {
+            return Err(cut.no_turn());
+        };
+        // Time for the plugin to say what happened when its I/O ran out of time.
+        let io_deadline = deadline - (wall / 10).min(Duration::from_secs(1));
+        let pre = setup.pre;
+        let state = host_state(setup, began, io_deadline);
+        let active = shared.ticker.enter();
+        let mut store = limited(&shared.engine, state);
         store
             .set_fuel(limits.fuel)
             .map_err(|error| cut.error(&error, None))?;
@@ -156,16 +140,16 @@ impl Live {
             Ok(Err(error)) => return Err(cut.error(&error, Some(&store.data().scrubber))),
             Err(_) => return Err(cut.timeout()),
         };
-        let budget_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
             instance,
             store,
             deadline,
-            budget_ms,
+            budget_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
             function,
             plugin,
             wall,
             _active: active,
+            _turn: turn,
         })
     }
 
@@ -236,6 +220,20 @@ impl Cut<'_> {
         CallError {
             retryable: true,
             ..error
+        }
+    }
+
+    /// It never started.
+    fn no_turn(&self) -> CallError {
+        let (function, plugin) = (self.function.name(), self.plugin);
+        let message = format!(
+            "`{function}` of plugin {plugin} did not start within {:.1} s, because as many calls are running as may \
+             at once; the target did not change; run it again",
+            self.wall.as_secs_f32()
+        );
+        CallError {
+            retryable: true,
+            ..CallError::by_host(ErrorKind::Timeout, Applied::No, message)
         }
     }
 
@@ -315,6 +313,34 @@ pub(crate) fn origin(plugin: &str) -> LogRecord {
     }
 }
 
+/// What the host knows during a call.
+fn host_state(setup: Setup<'_>, began: StdInstant, io_deadline: Instant) -> HostState {
+    let (options, limits) = (&setup.shared.options, setup.limits);
+    let resolver = options.resolver.clone();
+    HostState {
+        table: ResourceTable::with_capacity(0),
+        limiter: MemoryLimiter::new(&limits),
+        limits,
+        scrubber: setup.scrubber,
+        network: Network::new(setup.policies, setup.targets, resolver, limits, io_deadline),
+        log: LogBudget {
+            sink: options.log.clone(),
+            origin: LogRecord {
+                function: setup.function.name(),
+                ..setup.origin
+            },
+            lines_left: limits.log_lines,
+            bytes_left: limits.log_bytes,
+        },
+        clock: options.clock.clone(),
+        random: options.random.clone(),
+        password: setup.password,
+        passwords_left: PASSWORDS_MAX,
+        began,
+        io_deadline,
+    }
+}
+
 /// A store whose limits are in force before anything is made in it.
 fn limited(engine: &Engine, state: HostState) -> Store<HostState> {
     let mut store = Store::new(engine, state);
@@ -324,5 +350,7 @@ fn limited(engine: &Engine, state: HostState) -> Store<HostState> {
     // The plugin's own table counts differently; the host's, which says so better, is full first.
     store.set_max_component_handles(2 * HANDLES_MAX);
     store.epoch_deadline_async_yield_and_update(1);
+    // Without this, the first instruction would yield.
+    store.set_epoch_deadline(1);
     store
 }

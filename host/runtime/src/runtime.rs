@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
-use crate::ambient::{Clock, ProviderRandom, SystemClock};
+use crate::ambient::{Clock, SystemClock, SystemRandom};
 use crate::endpoint::{Resolver, SystemResolver, TlsTrust};
 use crate::error::LoadError;
 use crate::loader;
@@ -23,6 +24,9 @@ pub struct RuntimeOptions {
     pub resolver: Arc<dyn Resolver>,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn SecureRandom>,
+    /// How many plugins may run at the same moment; further calls wait for their turn, within their own deadline.
+    /// Each takes address space for its memory and, from its first use on, about a megabyte.
+    pub calls_at_once: u32,
 }
 
 impl Default for RuntimeOptions {
@@ -31,7 +35,8 @@ impl Default for RuntimeOptions {
             log: Arc::new(NoLog),
             resolver: Arc::new(SystemResolver),
             clock: Arc::new(SystemClock),
-            random: Arc::new(ProviderRandom),
+            random: Arc::new(SystemRandom),
+            calls_at_once: 64,
         }
     }
 }
@@ -46,6 +51,8 @@ pub struct Runtime {
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) ticker: Ticker,
+    /// As many as the engine has places.
+    pub(crate) turns: Arc<Semaphore>,
     pub(crate) options: RuntimeOptions,
     pub(crate) system_trust: Arc<TlsTrust>,
 }
@@ -53,7 +60,7 @@ pub(crate) struct Shared {
 impl Runtime {
     /// Starts the sandbox, about a millisecond.
     pub fn new(options: RuntimeOptions) -> Result<Self, LoadError> {
-        let engine = running_engine().map_err(|error| LoadError::Engine {
+        let engine = running_engine(options.calls_at_once).map_err(|error| LoadError::Engine {
             cause: format!("{error:#}"),
         })?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| LoadError::Engine {
@@ -64,6 +71,7 @@ impl Runtime {
             shared: Arc::new(Shared {
                 engine,
                 ticker,
+                turns: Arc::new(Semaphore::new(options.calls_at_once as usize)),
                 options,
                 system_trust,
             }),

@@ -8,9 +8,9 @@ use wasmtime::{Error, ResourceLimiter, Result};
 use crate::limits::Limits;
 
 /// A component of a Rust plugin has three core instances (module, shim, fixups).
-const INSTANCES_MAX: usize = 16;
-const MEMORIES_MAX: usize = 4;
-const TABLES_MAX: usize = 16;
+pub(super) const INSTANCES_MAX: usize = 16;
+pub(super) const MEMORIES_MAX: usize = 4;
+pub(super) const TABLES_MAX: usize = 16;
 
 /// Why an allocation was refused; ends the call, so that a plugin cannot try on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! active and sleeps otherwise: it must be a thread, because on a single-threaded runtime a task
 //! would wait for the very plugin that it should interrupt.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wasmtime::Engine;
@@ -22,13 +22,28 @@ struct Shared {
 struct State {
     active: usize,
     stopped: bool,
+    /// The thread waits to be woken. Most calls find it between two ticks and need not ask the kernel to wake it.
+    waiting: bool,
 }
 
 impl Shared {
     fn update(&self, change: impl FnOnce(&mut State)) {
-        // A panic while the lock was held cannot leave a counter half-changed.
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
-        self.changed.notify_all();
+        let mut state = self.lock();
+        change(&mut state);
+        if state.waiting && !state.is_idle() {
+            self.changed.notify_all();
+        }
+    }
+
+    /// A panic while the lock was held cannot leave a counter half-changed.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.active == 0 && !self.stopped
     }
 }
 
@@ -76,12 +91,13 @@ impl Drop for ActiveCall {
 /// thread before each tick, and then nothing would ever yield.
 fn tick(engine: &Engine, shared: &Shared) {
     loop {
-        let state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |state: &mut State| state.active == 0 && !state.stopped;
-        let state = shared
+        let mut state = shared.lock();
+        state.waiting = true;
+        let mut state = shared
             .changed
-            .wait_while(state, idle)
+            .wait_while(state, |state| state.is_idle())
             .unwrap_or_else(PoisonError::into_inner);
+        state.waiting = false;
         if state.stopped {
             return;
         }

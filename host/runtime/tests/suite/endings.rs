@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use keyturn_runtime::{Applied, CallError, CreateRequest, Created, ErrorKind, Origin, Purpose};
+use keyturn_runtime::{
+    Applied, CallError, CreateRequest, Created, ErrorKind, Origin, Purpose, RuntimeOptions,
+};
 
 use crate::support::*;
 
@@ -257,4 +259,42 @@ fn calls_can_be_spawned() {
     }
     is_send(|plugin, call, version| plugin.set(call, version));
     is_send(|plugin, call, version| plugin.probe(call, version));
+}
+
+/// With one place, a second call waits. If the first one hangs for longer than the second may take, it never starts.
+#[tokio::test]
+async fn calls_beyond_the_places_wait_for_their_turn() {
+    let options = RuntimeOptions {
+        calls_at_once: 1,
+        ..RuntimeOptions::default()
+    };
+    let (plugin, _) = load_with(options, MANIFEST).await;
+    let granted = |limits: &str, script: &str| {
+        let toml = format!("{limits}\n{}", plain(1));
+        plugin.grant(grant(&toml, script)).unwrap()
+    };
+    let hanging = granted(
+        "limits = { wall_seconds = 3, fuel = 1000000000000 }",
+        "loop",
+    );
+    let (brief, patient) = (granted("limits.wall_seconds = 1", ""), granted("", ""));
+    let (call, candidate) = (call(&current(1)), version("candidate", &current(1)));
+    let (hung, refused, served) = tokio::join!(
+        biased;
+        hanging.set(&call, &candidate),
+        brief.set(&call, &candidate),
+        patient.set(&call, &candidate),
+    );
+    assert_eq!(hung.unwrap_err().kind, ErrorKind::Timeout);
+    let refused = refused.unwrap_err();
+    assert_eq!(
+        (refused.kind, refused.applied, refused.retryable),
+        (ErrorKind::Timeout, Applied::No, true)
+    );
+    assert!(
+        refused.message.contains("did not start within 1.0 s"),
+        "{}",
+        refused.message
+    );
+    served.unwrap();
 }
