@@ -4,13 +4,12 @@
 //! It reports *how* the server checked the password, because a server that asked for none
 //! (`trust`, `peer`, `cert`) would make every login pass.
 
+use crate::scram::{Answered, Binding, Scram};
 use crate::wire::{ServerError, WireError, server_error};
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{
-    ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
-};
+use postgres_protocol::authentication::sasl::{SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
 use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
 use postgres_protocol::message::frontend;
 
@@ -55,31 +54,36 @@ pub struct Authentication {
     encrypted: bool,
     /// `tls-server-end-point` data, where the host can give it.
     binding: Option<Vec<u8>>,
+    /// For SCRAM; used up with the first message.
+    nonce: String,
     state: State,
 }
 
 enum State {
     Start,
     Md5Answered,
-    ScramFirst(Box<ScramSha256>, Proof),
-    ScramFinal(Box<ScramSha256>, Proof),
+    ScramFirst(Scram, Proof),
+    ScramFinal(Answered, Proof),
     ScramVerified(Proof),
     /// Left behind while a step runs, so that a failed one cannot be re-entered.
     Over,
 }
 
 impl Authentication {
+    /// `nonce`: printable characters without a comma, another one for each login.
     pub fn new(
         user: &str,
         password: &str,
         encrypted: bool,
         binding: Option<Vec<u8>>,
+        nonce: String,
     ) -> Authentication {
         Authentication {
             user: user.to_owned(),
             password: password.to_owned(),
             encrypted,
             binding,
+            nonce,
             state: State::Start,
         }
     }
@@ -98,15 +102,15 @@ impl Authentication {
             (State::ScramVerified(proof), Message::AuthenticationOk) => Ok(Step::Done(proof)),
             (State::Start, Message::AuthenticationMd5Password(body)) => self.md5(body.salt()),
             (State::Start, Message::AuthenticationSasl(body)) => self.sasl(&body),
-            (State::ScramFirst(mut scram, proof), Message::AuthenticationSaslContinue(body)) => {
-                scram.update(body.data()).map_err(scram_failed)?;
+            (State::ScramFirst(scram, proof), Message::AuthenticationSaslContinue(body)) => {
+                let (last, answered) = scram.answer(body.data()).map_err(scram_failed)?;
                 let mut buf = BytesMut::new();
-                frontend::sasl_response(scram.message(), &mut buf).map_err(scram_failed)?;
-                self.state = State::ScramFinal(scram, proof);
+                frontend::sasl_response(last.as_bytes(), &mut buf).map_err(scram_failed)?;
+                self.state = State::ScramFinal(answered, proof);
                 Ok(Step::Send(buf.to_vec()))
             }
-            (State::ScramFinal(mut scram, proof), Message::AuthenticationSaslFinal(body)) => {
-                scram.finish(body.data()).map_err(scram_failed)?;
+            (State::ScramFinal(answered, proof), Message::AuthenticationSaslFinal(body)) => {
+                answered.verify(body.data()).map_err(scram_failed)?;
                 self.state = State::ScramVerified(proof);
                 Ok(Step::Wait)
             }
@@ -168,13 +172,13 @@ impl Authentication {
         let (name, binding, proof) = match self.binding.take() {
             Some(data) if plus => (
                 SCRAM_SHA_256_PLUS,
-                ChannelBinding::tls_server_end_point(data),
+                Binding::TlsServerEndPoint(data),
                 Proof::ScramPlus,
             ),
             // "The client could bind, the server did not offer it": a server that did offer it
             // detects the downgrade by this.
-            Some(_) if plain => (SCRAM_SHA_256, ChannelBinding::unrequested(), Proof::Scram),
-            None if plain => (SCRAM_SHA_256, ChannelBinding::unsupported(), Proof::Scram),
+            Some(_) if plain => (SCRAM_SHA_256, Binding::NotOffered, Proof::Scram),
+            None if plain => (SCRAM_SHA_256, Binding::Unsupported, Proof::Scram),
             _ => {
                 return Err(AuthError::Unsupported(
                     "the server offers none of SCRAM-SHA-256 and (over TLS) SCRAM-SHA-256-PLUS"
@@ -182,15 +186,17 @@ impl Authentication {
                 ));
             }
         };
-        let scram = ScramSha256::new(self.password.as_bytes(), binding);
+        let nonce = std::mem::take(&mut self.nonce);
+        let scram = Scram::new(self.password.clone(), binding, nonce);
+        let first = scram.first();
         let mut buf = BytesMut::new();
-        frontend::sasl_initial_response(name, scram.message(), &mut buf).map_err(scram_failed)?;
-        self.state = State::ScramFirst(Box::new(scram), proof);
+        frontend::sasl_initial_response(name, first.as_bytes(), &mut buf).map_err(scram_failed)?;
+        self.state = State::ScramFirst(scram, proof);
         Ok(Step::Send(buf.to_vec()))
     }
 }
 
-fn scram_failed(error: std::io::Error) -> AuthError {
+fn scram_failed(error: impl std::fmt::Display) -> AuthError {
     AuthError::Protocol(format!("the SCRAM exchange failed: {error}"))
 }
 
@@ -215,7 +221,8 @@ mod tests {
     }
 
     fn started(encrypted: bool, binding: Option<&[u8]>) -> Authentication {
-        Authentication::new("u", "pencil", encrypted, binding.map(<[u8]>::to_vec))
+        let binding = binding.map(<[u8]>::to_vec);
+        Authentication::new("u", "pencil", encrypted, binding, "a-nonce".into())
     }
 
     fn sent(step: Step) -> String {

@@ -94,6 +94,7 @@ impl<S: Stream> Session<S> {
         user: &str,
         password: &str,
         database: &str,
+        nonce: String,
     ) -> Result<Session<S>, LoginFailure> {
         let encrypted = secure(&mut stream)?;
         let binding = if encrypted {
@@ -108,7 +109,8 @@ impl<S: Stream> Session<S> {
             frames: FramesBox::default(),
             proof: Proof::Nothing,
         };
-        session.authenticate(Authentication::new(user, password, encrypted, binding))?;
+        let login = Authentication::new(user, password, encrypted, binding, nonce);
+        session.authenticate(login)?;
         session.wait_until_ready()?;
         Ok(session)
     }

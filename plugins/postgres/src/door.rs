@@ -7,9 +7,14 @@ use crate::client::{LoginFailure, NetFault, Security, Session, Stream};
 use crate::errors::{self, INVALID_AUTHORIZATION, INVALID_PASSWORD};
 use crate::secret::Login;
 use crate::sql::ident;
-use keyturn_sdk::{Applied, Error, Liveness, MemberReport, endpoint};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use keyturn_sdk::{Applied, Error, Liveness, MemberReport, endpoint, random};
 use std::fmt;
 use std::io::{self, Read, Write};
+
+/// Of the client's nonce; RFC 5802 leaves the length open, libpq takes as many.
+const NONCE_BYTES: usize = 18;
 
 /// A session through the host.
 pub(crate) type Link = Session<endpoint::Connection>;
@@ -86,6 +91,7 @@ impl Door {
             &login.user,
             login.password.expose(),
             &login.database,
+            STANDARD.encode(random::bytes(NONCE_BYTES)),
         );
         match opened {
             Ok(link) if link.proof == Proof::Nothing => Err(Error::unprotected(format!(

@@ -14,6 +14,8 @@ mod drift;
 mod errors;
 mod probe;
 mod retire;
+mod salted;
+mod scram;
 mod secret;
 mod server;
 mod sessions;

@@ -3,11 +3,10 @@
 //! `pg_stat_statements`. It draws no randomness: the salt is a parameter.
 //! Source: RFC 5802 and RFC 7677; the stored form is PostgreSQL's `pg_authid.rolpassword`.
 
+use crate::salted::{self, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
 
 /// PostgreSQL's own default (`SCRAM_SHA_256_DEFAULT_ITERATIONS`). Every login pays for it, so a
 /// value of this plugin's own would slow down the applications.
@@ -17,7 +16,7 @@ pub const SALT_BYTES: usize = 16;
 /// `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`. Holds no character that SQL gives
 /// a meaning inside quotes.
 pub fn verifier(password: &str, salt: &[u8; SALT_BYTES], iterations: u32) -> String {
-    let salted = salted_password(prepare(password).as_bytes(), salt, iterations);
+    let salted = salted::derive(password, salt, iterations);
     let stored_key = Sha256::digest(hmac(&salted, b"Client Key"));
     let server_key = hmac(&salted, b"Server Key");
     format!(
@@ -26,44 +25,6 @@ pub fn verifier(password: &str, salt: &[u8; SALT_BYTES], iterations: u32) -> Str
         STANDARD.encode(stored_key),
         STANDARD.encode(server_key)
     )
-}
-
-/// SASLprep, or the password as it is where SASLprep forbids it: so do libpq and the server, and
-/// a verifier prepared otherwise would open nothing.
-fn prepare(password: &str) -> Cow<'_, str> {
-    stringprep::saslprep(password).unwrap_or(Cow::Borrowed(password))
-}
-
-/// PBKDF2-HMAC-SHA-256, one block (RFC 5802's `Hi`). The keyed state is made once and cloned: it
-/// halves the number of compressions.
-fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
-    let keyed = keyed(password);
-    let mut first = keyed.clone();
-    first.update(salt);
-    first.update(&[0, 0, 0, 1]);
-    let mut previous: [u8; 32] = first.finalize().into_bytes().into();
-    let mut result = previous;
-    for _ in 1..iterations {
-        let mut round = keyed.clone();
-        round.update(&previous);
-        previous = round.finalize().into_bytes().into();
-        for (sum, byte) in result.iter_mut().zip(previous) {
-            *sum ^= byte;
-        }
-    }
-    result
-}
-
-fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut mac = keyed(key);
-    mac.update(message);
-    mac.finalize().into_bytes().into()
-}
-
-#[allow(clippy::expect_used)]
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    // Invariant: HMAC is defined for keys of every length (RFC 2104), so this never fails.
-    Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length")
 }
 
 #[cfg(test)]
@@ -92,13 +53,5 @@ mod tests {
         assert_ne!(one, verifier("canary-password", &[2; 16], 4096));
         assert!(!one.contains("canary"));
         assert!(!one.contains('\'') && !one.contains('\\'));
-    }
-
-    #[test]
-    fn saslprep_is_applied_where_it_can_be() {
-        // RFC 4013: the soft hyphen disappears; a control character forbids preparing at all.
-        assert_eq!(prepare("I\u{ad}X"), "IX");
-        assert_eq!(prepare("a\u{7}b"), "a\u{7}b");
-        assert_eq!(prepare("plain-ASCII.1_~"), "plain-ASCII.1_~");
     }
 }

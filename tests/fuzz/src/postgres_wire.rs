@@ -145,7 +145,7 @@ fn check_names(input: &[u8]) {
 /// `is_signed`, a final message carries the signature of a server that knows the verifier.
 fn check_login(mut input: &[u8], is_encrypted: bool, is_signed: bool) {
     let binding = is_encrypted.then(|| b"hash of the certificate".to_vec());
-    let mut login = Authentication::new("app", PASSWORD, is_encrypted, binding);
+    let mut login = Authentication::new("app", PASSWORD, is_encrypted, binding, "a-nonce".into());
     let mut conversation = Conversation::default();
     while let Some((tag, body, rest)) = cut(input) {
         input = rest;

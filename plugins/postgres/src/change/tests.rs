@@ -21,7 +21,7 @@ fn change(answers: [&[u8]; 3], fail_write: Option<(usize, bool)>) -> Result<(), 
     let mut peer = Peer::new(Security::Plaintext, &[&welcome, begin, alter, commit]);
     // The first write is the startup message.
     peer.fail_write = fail_write.map(|(statement, sent)| (statement + 1, sent));
-    let mut session = Session::open(peer, "u", "p", "db").unwrap();
+    let mut session = Session::open(peer, "u", "p", "db", "a-nonce".into()).unwrap();
     in_transaction(&mut session, "the change", |session| {
         statement(session, "the change", "ALTER").map(drop)
     })

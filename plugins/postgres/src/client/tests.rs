@@ -84,7 +84,7 @@ pub(crate) fn welcome() -> Vec<u8> {
 }
 
 fn open(peer: Peer) -> Result<Session<Peer>, LoginFailure> {
-    Session::open(peer, "u", "canary-pw", "db")
+    Session::open(peer, "u", "canary-pw", "db", "a-nonce".into())
 }
 
 fn path_error(result: Result<Session<Peer>, LoginFailure>) -> Error {
