@@ -5,6 +5,8 @@ TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 # Tools that are built from source are pinned and built once, outside the clone.
 TOOLS ?= $(HOME)/.cache/keyturn/tools
 NEXTEST_VERSION := 0.9.143
+# Tests wait for servers, graces and killed processes more than they compute.
+TEST_THREADS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 DENY_VERSION := 0.20.2
 COMPONENT_VERSION := 0.21.1
 
@@ -16,7 +18,7 @@ PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build demo test fuzz soak lint deny wasm-target plugins postgresql nextest
+.PHONY: help build demo test fuzz soak bench lint deny wasm-target plugins postgresql nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
@@ -24,6 +26,7 @@ help:
 	@echo "make test    everything that must pass before a change lands"
 	@echo "make fuzz    each fuzz target for SECONDS=30"
 	@echo "make soak    kill, cut and delay rotations at random: SECONDS=600, SEED=… to repeat one"
+	@echo "make bench   what Keyturn costs against plain programs, into tests/bench/RESULTS.md"
 	@echo "make lint    formatting and clippy"
 	@echo "make deny    licences, bans, sources and advisories of the dependencies"
 
@@ -35,7 +38,7 @@ demo: build
 
 test: plugins postgresql nextest
 	$(CARGO) build --workspace --bins
-	$(CARGO) nextest run --workspace
+	$(CARGO) nextest run --workspace --test-threads $(TEST_THREADS)
 	$(CARGO) test --workspace --doc --quiet
 
 # `make test` replays each target's corpus and runs a few thousand seeded mutations of it, too.
@@ -47,6 +50,11 @@ fuzz:
 soak: SECONDS ?= 600
 soak: build postgresql
 	$(TARGET_DIR)/debug/keyturn-soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# Not part of CI: a figure needs a machine that does nothing else.
+bench: plugins postgresql
+	$(CARGO) build --workspace --bins --release
+	$(TARGET_DIR)/release/keyturn-bench tests/bench/RESULTS.md
 
 lint:
 	$(CARGO) fmt --all --check

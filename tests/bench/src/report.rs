@@ -1,0 +1,98 @@
+//! The table: what was measured, the floor, their ratio and the mark that it should stay under.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::machine;
+use crate::measure::Pair;
+
+/// A ratio against a floor.
+pub(crate) struct Row {
+    what: String,
+    floor_is: &'static str,
+    ours: Duration,
+    floor: Duration,
+    mark: Option<f64>,
+}
+
+impl Row {
+    pub(crate) fn new(what: impl Into<String>, pair: &Pair) -> Self {
+        Self {
+            what: what.into(),
+            floor_is: "",
+            ours: pair.ours,
+            floor: pair.floor,
+            mark: None,
+        }
+    }
+
+    /// What the floor is.
+    pub(crate) fn against(mut self, floor_is: &'static str) -> Self {
+        self.floor_is = floor_is;
+        self
+    }
+
+    /// The ratio that should not be exceeded.
+    pub(crate) fn mark(mut self, mark: f64) -> Self {
+        self.mark = Some(mark);
+        self
+    }
+
+    fn line(&self) -> String {
+        let ratio = self.ours.as_secs_f64() / self.floor.as_secs_f64();
+        let mark = self.mark.map_or_else(String::new, |mark| {
+            let met = if ratio <= mark { "met" } else { "missed" };
+            format!("≤ {mark:.2}, {met}")
+        });
+        format!(
+            "| {} | {} | {} | {} | {ratio:.2} | {mark} |",
+            self.what,
+            duration(self.ours),
+            self.floor_is,
+            duration(self.floor)
+        )
+    }
+}
+
+/// A figure that stands by itself, such as a throughput.
+pub(crate) struct Figure {
+    pub(crate) what: String,
+    pub(crate) throughput: String,
+    pub(crate) memory: String,
+}
+
+/// The report as Markdown.
+pub(crate) fn markdown(rows: &[Row], figures: &[Figure], date: &str) -> String {
+    let mut text = format!(
+        "# Measured\n\nWritten by `make bench` on {date}: {}. Times are medians; a ratio compares two medians \
+         of one run, sampled in turn.\n\n\
+         | what | time | floor | time | ratio | mark |\n|---|---|---|---|---|---|\n",
+        machine::description()
+    );
+    for row in rows {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", row.line());
+    }
+    text.push_str("\n| what | throughput | memory |\n|---|---|---|\n");
+    for figure in figures {
+        let (what, throughput, memory) = (&figure.what, &figure.throughput, &figure.memory);
+        let _ = writeln!(text, "| {what} | {throughput} | {memory} |");
+    }
+    text
+}
+
+pub(crate) fn duration(duration: Duration) -> String {
+    let us = duration.as_secs_f64() * 1e6;
+    match us {
+        _ if us < 1_000.0 => format!("{us:.1} µs"),
+        _ if us < 1_000_000.0 => format!("{:.2} ms", us / 1e3),
+        _ => format!("{:.2} s", us / 1e6),
+    }
+}
+
+pub(crate) fn mebibytes(bytes: Option<u64>) -> String {
+    match bytes {
+        Some(bytes) => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+        None => "not measured".to_owned(),
+    }
+}
