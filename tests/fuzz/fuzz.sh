@@ -24,14 +24,16 @@ flags="--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1
 with_mutator() {
   echo "fuzz: $1; the seeded mutator runs instead, blind to coverage"
   KEYTURN_FUZZ_SECONDS="$seconds" KEYTURN_FUZZ_SEED="${KEYTURN_FUZZ_SEED:-$RANDOM}" \
-    "$cargo" test --workspace --test replay -- --nocapture --test-threads=2 "${targets[@]}"
+    "$cargo" test --workspace --test replay -- --nocapture --test-threads=2 "${targets[@]}" | tee "$evidence"
 }
 
+# What `keyturn-evidence` reads afterwards.
+evidence="$out/evidence.log"
+mkdir -p "$out"
 if ! command -v "${CXX:-c++}" >/dev/null; then
   with_mutator "there is no C++ compiler for libFuzzer (set CXX)"
   exit
 fi
-mkdir -p "$out"
 if ! RUSTFLAGS="$(echo $flags)" CARGO_TARGET_DIR="$out/build" \
     "$cargo" build --release --target "$host" --manifest-path libfuzzer/Cargo.toml >"$out/build.log" 2>&1; then
   tail -n 20 "$out/build.log"
@@ -47,7 +49,7 @@ fuzz() {
       -dict="dictionaries/$target.dict" -artifact_prefix="$out/failures/$target-" \
       -seed="${KEYTURN_FUZZ_SEED:-0}" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64 \
       -print_final_stats=1 >"$log" 2>&1; then
-    echo "evidence: fuzz $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") executions (libFuzzer, ${seconds} s)"
+    echo "evidence: fuzz $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") executions (libFuzzer, ${seconds} s each)"
   else
     tail -n 40 "$log"
     echo "fuzz: $target failed; if the input above is fixed, keep it in tests/fuzz/corpus/$target"
@@ -56,4 +58,4 @@ fuzz() {
 }
 export -f fuzz
 export out host seconds
-printf '%s\n' "${targets[@]}" | xargs -P 2 -I TARGET bash -euo pipefail -c 'fuzz TARGET'
+printf '%s\n' "${targets[@]}" | xargs -P 2 -I TARGET bash -euo pipefail -c 'fuzz TARGET' | tee "$evidence"

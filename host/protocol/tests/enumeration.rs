@@ -1,6 +1,5 @@
-//! Every schedule that matters, enumerated. Each scenario prints one line of the form
-//! `enumerated NAME: SCHEDULES schedules, STATES states, FAULTS faults fired`, the whole run
-//! `coverage: COVERED of DECLARED transitions, COVERED of DECLARED rules`.
+//! Every schedule that matters, enumerated. Each scenario prints one line of evidence, `enumerated NAME:
+//! N schedules, N states, N faults fired`, the whole run `coverage: N transitions, N rules`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod sim;
@@ -120,19 +119,17 @@ fn every_schedule_keeps_the_invariants() {
         .filter(|rule| !coverage.rules.contains(rule))
         .map(|rule| rule.name())
         .collect();
-    println!(
-        "coverage: {} of {} transitions, {} of {} rules",
-        coverage.transitions.len(),
-        legal.len(),
-        coverage.rules.len(),
-        Rule::ALL.len()
-    );
     assert!(
         undeclared.is_empty(),
         "undeclared transitions: {undeclared:?}"
     );
     assert!(missed.is_empty(), "transitions never taken: {missed:?}");
     assert!(unused.is_empty(), "rules that never decided: {unused:?}");
+    println!(
+        "evidence: coverage: {} transitions, {} rules",
+        legal.len(),
+        Rule::ALL.len()
+    );
 }
 
 /// An illegal answer is one typed error and changes nothing, in every state that a plain rotation
@@ -196,9 +193,8 @@ fn illegal_answers_change_nothing() {
         "every illegal pair was tried"
     );
     println!(
-        "illegal: {} of {} pairs refused",
-        refused.len(),
-        LEGAL.len() * events.len() - legal
+        "evidence: illegal answers: {} illegal answers",
+        refused.len()
     );
 }
 
@@ -237,4 +233,8 @@ fn broken_schemes_are_caught() {
             found.lines().next().unwrap_or_default()
         );
     }
+    println!(
+        "evidence: sabotage: {} broken schemes caught",
+        sim::sabotage::ALL.len()
+    );
 }

@@ -7,7 +7,10 @@
 //!
 //! The crate never talks to a rotation target, never reads a value except to hand it back, and never prints one.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)
+)]
 
 mod clock;
 #[cfg(test)]

@@ -226,4 +226,6 @@ fn the_embedded_store_is_the_store_in_memory() {
             }
         });
     });
+    let sequences = sequence.load(Ordering::Relaxed);
+    println!("evidence: store, against its model: {sequences} sequences of calls");
 }

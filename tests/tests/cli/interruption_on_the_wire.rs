@@ -25,15 +25,17 @@ fn alternating_continues_after_a_kill_anywhere_in_its_conversations() {
     let (festival, proxy) = behind_a_proxy("alternating");
     finish(&festival);
     // What waits for a grace does so in the other sweeps.
-    kill_everywhere(&festival, &proxy, |festival| {
+    let kills = kill_everywhere(&festival, &proxy, |festival| {
         continues_alternating_by(festival, finish_now);
     });
+    println!("evidence: alternating users, killed on the wire: {kills} kills");
 }
 
 #[test]
 fn single_continues_after_a_kill_anywhere_in_its_conversations() {
     let (festival, proxy) = behind_a_proxy("single");
-    kill_everywhere(&festival, &proxy, continues_single);
+    let kills = kill_everywhere(&festival, &proxy, continues_single);
+    println!("evidence: a single user, killed on the wire: {kills} kills");
 }
 
 fn behind_a_proxy(strategy: &str) -> (Festival, Proxy) {
@@ -51,8 +53,8 @@ fn behind_a_proxy(strategy: &str) -> (Festival, Proxy) {
     (festival, proxy)
 }
 
-/// Kills rotations at every cut and lets the next one continue.
-fn kill_everywhere(festival: &Festival, proxy: &Proxy, continues: impl Fn(&Festival)) {
+/// Kills rotations at every cut and lets the next one continue. Answers how many were killed.
+fn kill_everywhere(festival: &Festival, proxy: &Proxy, continues: impl Fn(&Festival)) -> usize {
     let lengths = conversation_lengths(festival, proxy);
     let mut kills = 0;
     for (number, both) in lengths.iter().enumerate() {
@@ -72,7 +74,7 @@ fn kill_everywhere(festival: &Festival, proxy: &Proxy, continues: impl Fn(&Festi
         }
     }
     assert!(kills >= KILLS_MIN, "{kills} kills at {lengths:?}");
-    println!("evidence: on the wire: {kills} kills");
+    kills
 }
 
 /// How many bytes pass to the server and to the client in each connection of one rotation.

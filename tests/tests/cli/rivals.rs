@@ -22,7 +22,7 @@ fn two_rotators_of_alternating_users_lock_nobody_out() {
         contend(&festival, continues_alternating);
     });
     println!(
-        "evidence: rivals: {} logins, {} failed",
+        "evidence: logins beside rivals: {} logins, {} failed",
         report.logins, report.failed
     );
     assert_eq!(report.failed, 0, "{report:?}");
@@ -54,6 +54,6 @@ fn contend(festival: &Festival, continues: impl Fn(&Festival)) {
         continues(festival);
         assert!(promoted || refused > 0);
     }
-    println!("evidence: {ROUNDS} pairs of rotators: {done} went through, {refused} did not");
+    println!("evidence: rivals: {ROUNDS} pairs, {done} runs went through, {refused} runs refused");
     assert!(done >= ROUNDS / 2, "{done} of {} went through", 2 * ROUNDS);
 }

@@ -73,9 +73,13 @@ impl<'a> Tally<'a> {
     }
 
     pub fn print(self) {
+        let fired = match self.fired {
+            0 => String::new(),
+            fired => format!(", {fired} faults fired"),
+        };
         println!(
-            "enumerated {}: {} schedules, {} states, {} faults fired",
-            self.name, self.schedules, self.states, self.fired
+            "evidence: enumerated {}: {} schedules, {} states{fired}",
+            self.name, self.schedules, self.states
         );
     }
 }

@@ -90,13 +90,20 @@ fn cut_on_the_way_to_the_server_around_commit() {
         }
         assert!(logs_in(&cluster, &context("alternating").current));
     }
+    let cuts = (commit - 60..=end).count();
+    println!("evidence: alternating users, cut: {cuts} cuts");
 }
 
 #[test]
 fn cut_on_the_way_back_leaves_a_doubt_that_probing_resolves() {
     let cluster = set_up(ClusterOptions::new());
     let answer = offset_of(&cluster, Direction::ToClient, b"C\0\0\0\x0bCOMMIT\0");
-    for bytes in (answer - 20..answer).step_by(4).chain(answer..answer + 18) {
+    let cuts = (answer - 20..answer).step_by(4).chain(answer..answer + 18);
+    println!(
+        "evidence: alternating users, cut: {} cuts",
+        cuts.clone().count()
+    );
+    for bytes in cuts {
         let fault = Fault::CutAfter {
             direction: Direction::ToClient,
             bytes,
@@ -217,7 +224,7 @@ fn a_single_user_is_cut_at_every_byte_around_its_change() {
             ctx.current = cut.candidate;
         }
     }
-    println!("evidence: single user: {cuts} cuts, after {made} of them the change was made");
+    println!("evidence: a single user, cut: {cuts} cuts, {made} cuts after the change");
     assert!(made > 0 && made < cuts);
 }
 
@@ -284,6 +291,7 @@ fn a_value_whose_commit_is_still_on_its_way_is_not_dead() {
             harness::poll::until_true(Duration::from_secs(20), || logs_in(&cluster, &candidate));
         assert!(live, "{strategy}: the held COMMIT never arrived");
         assert_eq!(probe(&ctx, &candidate).unwrap().liveness, Liveness::Live);
+        println!("evidence: commits held back: 1 commits held back");
     }
 }
 

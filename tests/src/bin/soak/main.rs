@@ -149,16 +149,19 @@ fn soak(site: &Site, options: &Options) -> Result<String, Failure> {
     let passwords = crew.witness.passwords()?;
     let scan = scan::scan(site, &passwords)?;
     let (tally, logins) = (&crew.tally, watched.logins.load(Ordering::Relaxed));
-    println!(
-        "soak: canary scan: {} passwords in {} bytes of {} files, 0 found; {} rounds in {} s",
+    Ok(format!(
+        "soak: {} passwords in {} files\nevidence: soak: {} rounds, {} kills, {} kills within an effect, \
+         {} broken connections, {} rotations, {logins} logins, {} bytes searched, 0 found, \
+         0 broken invariants (seed {}, {} s)",
         passwords.len(),
-        scan.bytes,
         scan.files,
         tally.rounds,
+        tally.kills,
+        tally.kills_within_an_effect,
+        tally.faults,
+        tally.rotations,
+        scan.bytes,
+        options.seed,
         began.elapsed().as_secs()
-    );
-    Ok(format!(
-        "soak: {} kills ({} within an effect), {} cuts, {} rotations, {logins} logins, 0 broken invariants; seed {}",
-        tally.kills, tally.kills_within_an_effect, tally.faults, tally.rotations, options.seed
     ))
 }

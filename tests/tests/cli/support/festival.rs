@@ -172,6 +172,9 @@ impl Drop for Festival {
         let log = self.cluster.log().unwrap();
         let scan = self.workspace.scan(&[SECRET, ADMIN_SECRET], &log);
         assert_eq!(scan.findings, []);
-        println!("evidence: canary scan: {} bytes, 0 found", scan.bytes);
+        println!(
+            "evidence: canary scan: {} bytes searched, 0 found",
+            scan.bytes
+        );
     }
 }

@@ -82,9 +82,7 @@ async fn killed_between_any_two_statements() {
             );
         }
     }
-    acknowledge(&format!(
-        "{kills} kills: {before_commit} before a commit, {after_commit} after"
-    ));
+    println!("evidence: store, killed between statements: {kills} kills at statements");
     // Each step has one place after its commit, and several before.
     assert_eq!(after_commit, SCRIPT.len());
     assert!(
@@ -140,4 +138,6 @@ async fn killed_while_a_store_is_created() {
         store.create_secret(&name(), new_secret()).await.unwrap();
     }
     assert!(absent >= 5 && whole >= 1, "{absent} absent, {whole} whole");
+    let kills = absent + whole;
+    println!("evidence: store, killed while created: {kills} kills at statements");
 }

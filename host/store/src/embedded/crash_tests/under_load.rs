@@ -46,12 +46,14 @@ async fn child_writes_until_it_is_killed() {
     }
 }
 
+const ROUNDS: u32 = 8;
+
 #[tokio::test]
 async fn killed_at_random_under_load() {
     let home = tempfile::tempdir().unwrap();
     let folder = template(home.path()).await;
     let mut stored = Vec::new();
-    for round in 1..=8_u32 {
+    for round in 1..=ROUNDS {
         let mut child = folder.spawn(
             "under_load::child_writes_until_it_is_killed",
             &[(SHARE, round.to_string())],
@@ -114,6 +116,7 @@ async fn killed_at_random_under_load() {
         }
     }
     assert!(stored.len() >= 8, "{}", stored.len());
+    println!("evidence: store, killed under load: {ROUNDS} kills at random");
 }
 
 /// How many times each of two processes writes.
@@ -215,6 +218,7 @@ async fn two_processes_write_at_once() {
     );
     let versions = store.calls().describe(&name()).await.unwrap().versions;
     assert_eq!(versions.len() as u64, 1 + 2 + writes);
+    println!("evidence: store, two writers: {writes} writes of two processes");
 }
 
 #[test]
