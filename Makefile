@@ -18,7 +18,7 @@ PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build demo test fuzz soak bench lint deny wasm-target plugins postgresql nextest
+.PHONY: help build demo test fuzz soak bench evidence evidence-check lint deny wasm-target plugins postgresql nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
@@ -27,6 +27,7 @@ help:
 	@echo "make fuzz    each fuzz target for SECONDS=30"
 	@echo "make soak    kill, cut and delay rotations at random: SECONDS=600, SEED=… to repeat one"
 	@echo "make bench   what Keyturn costs against plain programs, into tests/bench/RESULTS.md"
+	@echo "make evidence   all of these tests, and their figures into README.md: SOAK_SECONDS=600"
 	@echo "make lint    formatting and clippy"
 	@echo "make deny    licences, bans, sources and advisories of the dependencies"
 
@@ -55,6 +56,22 @@ soak: build postgresql
 bench: plugins postgresql
 	$(CARGO) build --workspace --bins --release
 	$(TARGET_DIR)/release/keyturn-bench tests/bench/RESULTS.md
+
+# What the last `make test` and `make fuzz` printed; nextest and fuzz.sh keep it.
+EVIDENCE := target/nextest/default/junit.xml $(TARGET_DIR)/fuzz/evidence.log
+SOAK_EVIDENCE := $(TARGET_DIR)/soak-evidence.log
+
+# With SOAK_SECONDS=0 the README keeps the figures of the last soak.
+evidence: SOAK_SECONDS ?= 600
+evidence: test fuzz
+	@rm -f $(SOAK_EVIDENCE)
+	@if [ $(SOAK_SECONDS) -gt 0 ]; then echo "a soak of $(SOAK_SECONDS) s"; \
+	  $(TARGET_DIR)/debug/keyturn-soak --seconds $(SOAK_SECONDS) >$(SOAK_EVIDENCE) || { cat $(SOAK_EVIDENCE); exit 1; }; fi
+	$(TARGET_DIR)/debug/keyturn-evidence $(EVIDENCE) $$(ls $(SOAK_EVIDENCE) 2>/dev/null)
+
+# Whether the README says what the last `make test` and `make fuzz` have shown.
+evidence-check:
+	$(TARGET_DIR)/debug/keyturn-evidence --check $(EVIDENCE)
 
 lint:
 	$(CARGO) fmt --all --check
