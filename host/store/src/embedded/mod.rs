@@ -25,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use crate::clock::Clock;
 use crate::error::StoreError;
@@ -142,11 +142,6 @@ impl EmbeddedStore {
     async fn write(&self) -> Result<Write, StoreError> {
         Write::begin(&self.writer).await
     }
-
-    /// One snapshot of the store for several statements.
-    async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        self.readers.begin().await.map_err(errors::statement)
-    }
 }
 
 #[async_trait]
@@ -189,12 +184,9 @@ impl SecretStore for EmbeddedStore {
     }
 
     async fn get(&self, name: &SecretName, which: &Which) -> Result<StoredVersion, StoreError> {
-        let mut snapshot = self.snapshot().await?;
-        let secret = rows::secret(&mut snapshot, name).await?;
-        let held = rows::held(&mut snapshot, secret).await?;
+        let mut connection = self.readers.acquire().await.map_err(errors::statement)?;
+        let (held, version) = rows::labels_and_version(&mut connection, name, which).await?;
         let id = rules::wanted(&held, which)?;
-        let version = rows::version(&mut snapshot, secret, id).await?;
-        snapshot.commit().await.map_err(errors::statement)?;
         let version = version.ok_or_else(|| rules::no_version(id))?;
         let sealed = version.sealed.ok_or_else(|| rules::no_value(id))?;
         rules::check_wanted_label(&held, which)?;

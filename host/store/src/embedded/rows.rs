@@ -1,13 +1,15 @@
 //! The SQL, statement by statement, with rows turned into the crate's types. No rule stands here: what a statement
 //! should do was decided in `rules`, and what must never happen is refused by the schema.
 
+use std::collections::BTreeMap;
+
 use sqlx::SqliteConnection;
 
 use super::errors::{impossible_row, statement};
 use crate::error::StoreError;
 use crate::limits;
 use crate::rules::{self, Held};
-use crate::types::{Notes, SecretDescription, SecretName, VersionDescription, VersionId};
+use crate::types::{Notes, SecretDescription, SecretName, VersionDescription, VersionId, Which};
 
 /// A version as it lies in its row.
 pub(super) struct VersionRow {
@@ -15,42 +17,36 @@ pub(super) struct VersionRow {
     pub(super) created_at_ms: u64,
 }
 
+/// A secret in one row, its versions and labels as JSON: a row for each of a hundred versions would cost far more to
+/// hand over than to read.
 macro_rules! descriptions_where {
     ($filter:literal) => {
         concat!(
-            "SELECT secret.name, secret.description, secret.created_at_ms, secret.changed_at_ms,
-                    version.id, version.sealed IS NOT NULL, version.created_at_ms, label.label
-             FROM secret
-             JOIN version ON version.secret_id = secret.id
-             LEFT JOIN label ON label.secret_id = secret.id AND label.version_id = version.id
-             WHERE ",
+            "SELECT name, description, created_at_ms, changed_at_ms,
+                    (SELECT json_group_array(json_array(id, sealed IS NOT NULL, created_at_ms) ORDER BY ordinal)
+                     FROM version WHERE secret_id = secret.id),
+                    (SELECT json_group_object(label, version_id) FROM label WHERE secret_id = secret.id)
+             FROM secret WHERE ",
             $filter,
-            " ORDER BY secret.name, version.ordinal, label.label"
+            " ORDER BY name"
         )
     };
 }
 
-type DescriptionRow = (
-    String,
-    Option<String>,
-    i64,
-    i64,
-    String,
-    bool,
-    i64,
-    Option<String>,
-);
+type DescriptionRow = (String, Option<String>, i64, i64, String, String);
+/// Id, whether it has a value (0 or 1), creation time.
+type VersionSummary = (String, u8, i64);
 
 pub(super) async fn describe(
     connection: &mut SqliteConnection,
     name: &SecretName,
 ) -> Result<SecretDescription, StoreError> {
-    let rows: Vec<DescriptionRow> = sqlx::query_as(descriptions_where!("secret.name = ?1"))
+    let row: Option<DescriptionRow> = sqlx::query_as(descriptions_where!("name = ?1"))
         .bind(name.as_str())
-        .fetch_all(connection)
+        .fetch_optional(connection)
         .await
         .map_err(statement)?;
-    gather(rows)?.pop().ok_or_else(|| rules::no_secret(name))
+    description(row.ok_or_else(|| rules::no_secret(name))?)
 }
 
 pub(super) async fn list(
@@ -60,7 +56,39 @@ pub(super) async fn list(
         .fetch_all(connection)
         .await
         .map_err(statement)?;
-    gather(rows)
+    rows.into_iter().map(description).collect()
+}
+
+/// The labels of a secret and the version that is asked for, as of one moment.
+pub(super) async fn labels_and_version(
+    connection: &mut SqliteConnection,
+    name: &SecretName,
+    which: &Which,
+) -> Result<(Held, Option<VersionRow>), StoreError> {
+    let (id, label) = match which {
+        Which::Id(id) | Which::IdWithLabel(id, _) => (Some(id.as_str()), None),
+        Which::Label(label) => (None, Some(label.as_str())),
+    };
+    let row: Option<(String, Option<Vec<u8>>, Option<i64>)> = sqlx::query_as(
+        "SELECT (SELECT json_group_object(label, version_id) FROM label WHERE secret_id = secret.id),
+                version.sealed, version.created_at_ms
+         FROM secret
+         LEFT JOIN version ON version.secret_id = secret.id AND version.id = coalesce(
+             ?2, (SELECT version_id FROM label WHERE secret_id = secret.id AND label = ?3))
+         WHERE secret.name = ?1",
+    )
+    .bind(name.as_str())
+    .bind(id)
+    .bind(label)
+    .fetch_optional(connection)
+    .await
+    .map_err(statement)?;
+    let (labels, sealed, created_at_ms) = row.ok_or_else(|| rules::no_secret(name))?;
+    let version = created_at_ms.map(|created_at_ms| VersionRow {
+        sealed,
+        created_at_ms: unsigned(created_at_ms),
+    });
+    Ok((held_of(&labels)?, version))
 }
 
 pub(super) async fn find_secret(
@@ -288,44 +316,48 @@ pub(super) async fn replace_notes(
         .map_err(statement)
 }
 
-/// One row per version and label, in order of secret and version, becomes one description per secret.
-fn gather(rows: Vec<DescriptionRow>) -> Result<Vec<SecretDescription>, StoreError> {
-    let mut secrets: Vec<SecretDescription> = Vec::new();
-    for (name, description, created, changed, id, has_value, version_created, label) in rows {
-        if secrets.last().is_none_or(|last| last.name.as_str() != name) {
-            let name = SecretName::new(name).map_err(|error| {
-                impossible_row("the store holds a secret with an impossible name")
-                    .with_source(error)
-            })?;
-            secrets.push(SecretDescription {
-                name,
-                description,
+fn description(row: DescriptionRow) -> Result<SecretDescription, StoreError> {
+    let (name, description, created, changed, versions, labels) = row;
+    let name = SecretName::new(name).map_err(|error| {
+        impossible_row("the store holds a secret with an impossible name").with_source(error)
+    })?;
+    let held = held_of(&labels)?;
+    let summaries: Vec<VersionSummary> = from_json(&versions)?;
+    let versions = summaries
+        .into_iter()
+        .map(|(id, has_value, created)| {
+            let id = version_id(id)?;
+            Ok(VersionDescription {
+                labels: rules::labels_of(&held, &id),
+                id,
+                has_value: has_value == 1,
                 created_at_ms: unsigned(created),
-                changed_at_ms: unsigned(changed),
-                rotation_enabled: None,
-                versions: Vec::new(),
-            });
-        }
-        let Some(secret) = secrets.last_mut() else {
-            continue;
-        };
-        if secret
-            .versions
-            .last()
-            .is_none_or(|last| last.id.as_str() != id)
-        {
-            secret.versions.push(VersionDescription {
-                id: version_id(id)?,
-                labels: Vec::new(),
-                has_value,
-                created_at_ms: unsigned(version_created),
-            });
-        }
-        if let (Some(version), Some(label)) = (secret.versions.last_mut(), label) {
-            version.labels.push(label);
-        }
-    }
-    Ok(secrets)
+            })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    Ok(SecretDescription {
+        name,
+        description,
+        created_at_ms: unsigned(created),
+        changed_at_ms: unsigned(changed),
+        rotation_enabled: None,
+        versions,
+    })
+}
+
+/// From an object of labels and version ids.
+fn held_of(labels: &str) -> Result<Held, StoreError> {
+    let labels: BTreeMap<String, String> = from_json(labels)?;
+    labels
+        .into_iter()
+        .map(|(label, id)| Ok((label, version_id(id)?)))
+        .collect()
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| {
+        impossible_row("the store's rows cannot be read as SQLite wrote them").with_source(error)
+    })
 }
 
 fn version_id(id: String) -> Result<VersionId, StoreError> {
