@@ -84,6 +84,30 @@ fn single_continues_after_a_kill_within_each_effect() {
     println!("evidence: a single user, killed at the trail: {kills} kills");
 }
 
+/// The change was made from the value before; what was put by hand meanwhile must stand in the next one.
+#[test]
+fn what_was_put_by_hand_after_an_interrupted_change_stays() {
+    let festival = start("alternating");
+    let put = || {
+        festival.current_logs_in();
+        let mut value = festival.workspace.current(SECRET);
+        value["put_by_hand"] = Value::from("meanwhile");
+        let arguments = ["secret", "put", SECRET, "--value-stdin"];
+        let put = festival
+            .workspace
+            .run_with(&arguments, &value.to_string(), &[]);
+        put.succeeded();
+        festival.current_logs_in();
+        finish_now(&festival);
+    };
+    kill_at(&festival, "outcome set", put);
+    festival.current_logs_in();
+    let current = festival.workspace.current(SECRET);
+    assert_eq!(current["put_by_hand"], "meanwhile");
+    let labels: Vec<_> = festival.workspace.labels(SECRET).into_keys().collect();
+    assert_eq!(labels, ["AWSCURRENT", "AWSPREVIOUS", "KEYTURN_RETIRING"]);
+}
+
 /// On a server that writes everything that it is told into its log, for the scan at the end.
 fn start(strategy: &str) -> Festival {
     Festival::start_with(ClusterOptions::new().log_everything(), strategy, 1)
