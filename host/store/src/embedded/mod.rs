@@ -38,6 +38,7 @@ use crate::types::{
 
 pub use file::OpenError;
 pub use master_key::{MASTER_KEY_BYTES, MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
+use rows::Found;
 use runs::Runs;
 use seal::DataKey;
 use write::Write;
@@ -120,9 +121,12 @@ impl EmbeddedStore {
     pub async fn reserve(&self, name: &SecretName, id: &VersionId) -> Result<(), StoreError> {
         let now_ms = self.clock.now_ms();
         let mut write = self.write().await?;
-        let secret = rows::secret(write.statement(), name).await?;
-        let held = rows::held(write.statement(), secret).await?;
-        let announced = match rows::version(write.statement(), secret, id).await? {
+        let Found {
+            secret,
+            held,
+            version,
+        } = rows::find(write.statement(), name, Some(&Which::Id(id.clone()))).await?;
+        let announced = match version {
             Some(version) if version.sealed.is_some() => return Err(rules::version_exists(id)),
             Some(_) => true,
             None => false,
@@ -185,7 +189,8 @@ impl SecretStore for EmbeddedStore {
 
     async fn get(&self, name: &SecretName, which: &Which) -> Result<StoredVersion, StoreError> {
         let mut connection = self.readers.acquire().await.map_err(errors::statement)?;
-        let (held, version) = rows::labels_and_version(&mut connection, name, which).await?;
+        let found = rows::find(&mut connection, name, Some(which)).await?;
+        let Found { held, version, .. } = found;
         let id = rules::wanted(&held, which)?;
         let version = version.ok_or_else(|| rules::no_version(id))?;
         let sealed = version.sealed.ok_or_else(|| rules::no_value(id))?;
@@ -209,9 +214,11 @@ impl SecretStore for EmbeddedStore {
         let now_ms = self.clock.now_ms();
         let sealed = self.key.seal_value(name, id, value)?;
         let mut write = self.write().await?;
-        let secret = rows::secret(write.statement(), name).await?;
-        let held = rows::held(write.statement(), secret).await?;
-        let version = rows::version(write.statement(), secret, id).await?;
+        let Found {
+            secret,
+            held,
+            version,
+        } = rows::find(write.statement(), name, Some(&Which::Id(id.clone()))).await?;
         let announced = version.is_some();
         if let Some(stored) = version.and_then(|version| version.sealed) {
             if !self.is_sealed_in(name, id, value, &stored)? {
@@ -254,13 +261,13 @@ impl SecretStore for EmbeddedStore {
         rules::check_label(label)?;
         let now_ms = self.clock.now_ms();
         let mut write = self.write().await?;
-        let secret = rows::secret(write.statement(), name).await?;
-        let held = rows::held(write.statement(), secret).await?;
-        let to_has_value = match to {
-            Some(to) => rows::version(write.statement(), secret, to).await?,
-            None => None,
-        }
-        .map(|version| version.sealed.is_some());
+        let wanted = to.cloned().map(Which::Id);
+        let Found {
+            secret,
+            held,
+            version,
+        } = rows::find(write.statement(), name, wanted.as_ref()).await?;
+        let to_has_value = version.map(|version| version.sealed.is_some());
         let after = rules::move_label(&held, |_| to_has_value, label, from, to)?;
         if after == held {
             return Ok(());

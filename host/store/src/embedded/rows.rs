@@ -59,18 +59,28 @@ pub(super) async fn list(
     rows.into_iter().map(description).collect()
 }
 
-/// The labels of a secret and the version that is asked for, as of one moment.
-pub(super) async fn labels_and_version(
+/// A secret, its labels and one of its versions, as of one moment.
+pub(super) struct Found {
+    pub(super) secret: i64,
+    pub(super) held: Held,
+    /// The one that was asked for, if it is there.
+    pub(super) version: Option<VersionRow>,
+}
+
+/// One statement, because each takes its turn between two threads.
+pub(super) async fn find(
     connection: &mut SqliteConnection,
     name: &SecretName,
-    which: &Which,
-) -> Result<(Held, Option<VersionRow>), StoreError> {
-    let (id, label) = match which {
-        Which::Id(id) | Which::IdWithLabel(id, _) => (Some(id.as_str()), None),
-        Which::Label(label) => (None, Some(label.as_str())),
+    version: Option<&Which>,
+) -> Result<Found, StoreError> {
+    let (id, label) = match version {
+        Some(Which::Id(id) | Which::IdWithLabel(id, _)) => (Some(id.as_str()), None),
+        Some(Which::Label(label)) => (None, Some(label.as_str())),
+        None => (None, None),
     };
-    let row: Option<(String, Option<Vec<u8>>, Option<i64>)> = sqlx::query_as(
-        "SELECT (SELECT json_group_object(label, version_id) FROM label WHERE secret_id = secret.id),
+    let row: Option<(i64, String, Option<Vec<u8>>, Option<i64>)> = sqlx::query_as(
+        "SELECT secret.id,
+                (SELECT json_group_object(label, version_id) FROM label WHERE secret_id = secret.id),
                 version.sealed, version.created_at_ms
          FROM secret
          LEFT JOIN version ON version.secret_id = secret.id AND version.id = coalesce(
@@ -83,12 +93,15 @@ pub(super) async fn labels_and_version(
     .fetch_optional(connection)
     .await
     .map_err(statement)?;
-    let (labels, sealed, created_at_ms) = row.ok_or_else(|| rules::no_secret(name))?;
-    let version = created_at_ms.map(|created_at_ms| VersionRow {
-        sealed,
-        created_at_ms: unsigned(created_at_ms),
-    });
-    Ok((held_of(&labels)?, version))
+    let (secret, labels, sealed, created_at_ms) = row.ok_or_else(|| rules::no_secret(name))?;
+    Ok(Found {
+        secret,
+        held: held_of(&labels)?,
+        version: created_at_ms.map(|created_at_ms| VersionRow {
+            sealed,
+            created_at_ms: unsigned(created_at_ms),
+        }),
+    })
 }
 
 pub(super) async fn find_secret(
@@ -233,21 +246,6 @@ pub(super) async fn remove_old_versions(
     .await
     .map(drop)
     .map_err(statement)
-}
-
-pub(super) async fn held(
-    connection: &mut SqliteConnection,
-    secret: i64,
-) -> Result<Held, StoreError> {
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT label, version_id FROM label WHERE secret_id = ?1")
-            .bind(secret)
-            .fetch_all(connection)
-            .await
-            .map_err(statement)?;
-    rows.into_iter()
-        .map(|(label, id)| Ok((label, version_id(id)?)))
-        .collect()
 }
 
 /// Attaches a label, or moves it from the version that carries it.
