@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -33,6 +34,8 @@ impl<'a> Plugins<'a> {
         Ok(Self {
             runtime: Runtime::new(RuntimeOptions {
                 log,
+                // One run after the other, and no call beside another.
+                calls_at_once: NonZeroU32::MIN,
                 ..RuntimeOptions::default()
             })?,
             dir,

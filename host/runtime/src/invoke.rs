@@ -122,9 +122,11 @@ impl Live {
             limits: &limits,
         };
         let turn = Arc::clone(&shared.turns).acquire_owned();
-        let Ok(Ok(turn)) = timeout_at(deadline, turn).await else {
+        // What starts with little time left is cut off in doubt; what does not start changes nothing.
+        let Ok(Ok(turn)) = timeout_at(now + wall / 2, turn).await else {
             return Err(cut.no_turn());
         };
+        let budget = deadline.saturating_duration_since(Instant::now());
         // Time for the plugin to say what happened when its I/O ran out of time.
         let io_deadline = deadline - (wall / 10).min(Duration::from_secs(1));
         let pre = setup.pre;
@@ -144,7 +146,7 @@ impl Live {
             instance,
             store,
             deadline,
-            budget_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+            budget_ms: u64::try_from(budget.as_millis()).unwrap_or(u64::MAX),
             function,
             plugin,
             wall,
@@ -227,9 +229,9 @@ impl Cut<'_> {
     fn no_turn(&self) -> CallError {
         let (function, plugin) = (self.function.name(), self.plugin);
         let message = format!(
-            "`{function}` of plugin {plugin} did not start within {:.1} s, because as many calls are running as may \
+            "`{function}` of plugin {plugin} did not start within {:.1} s, half of its time, because as many calls are running as may \
              at once; the target did not change; run it again",
-            self.wall.as_secs_f32()
+            self.wall.as_secs_f32() / 2.0
         );
         CallError {
             retryable: true,

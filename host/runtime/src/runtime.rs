@@ -1,6 +1,7 @@
 //! The sandbox that all plugins of a process share: one engine, one clock, one source of
 //! randomness, one sink for log lines.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -25,8 +26,8 @@ pub struct RuntimeOptions {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn SecureRandom>,
     /// How many plugins may run at the same moment; further calls wait for their turn, within their own deadline.
-    /// Each takes address space for its memory and, from its first use on, about a megabyte.
-    pub calls_at_once: u32,
+    /// Each takes about 260 MB of address space, and from its first use on the memory that its plugin touches.
+    pub calls_at_once: NonZeroU32,
 }
 
 impl Default for RuntimeOptions {
@@ -36,7 +37,7 @@ impl Default for RuntimeOptions {
             resolver: Arc::new(SystemResolver),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
-            calls_at_once: 64,
+            calls_at_once: NonZeroU32::MIN.saturating_add(63),
         }
     }
 }
@@ -71,7 +72,7 @@ impl Runtime {
             shared: Arc::new(Shared {
                 engine,
                 ticker,
-                turns: Arc::new(Semaphore::new(options.calls_at_once as usize)),
+                turns: Arc::new(Semaphore::new(options.calls_at_once.get() as usize)),
                 options,
                 system_trust,
             }),

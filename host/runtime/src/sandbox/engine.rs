@@ -1,6 +1,8 @@
 //! Engine configuration. Both engines must agree on everything but the target, or bundled plugins
 //! would be refused as stale.
 
+use std::num::NonZeroU32;
+
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Result};
 
 use super::limiter::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
@@ -16,12 +18,17 @@ const ASYNC_STACK_BYTES: usize = 2 << 20;
 const MEMORY_BYTES_KEPT: usize = 2 << 20;
 const TABLE_BYTES_KEPT: usize = 8 << 10;
 const STACK_BYTES_KEPT: usize = 64 << 10;
+/// The engine's own records of an instance; a plugin of the largest size that is loaded fits.
+const INSTANCE_BYTES_MAX: usize = 16 << 20;
 
 /// The engine that runs plugins and compiles third-party ones for exactly this machine. It has places for so many
 /// calls at once.
-pub(crate) fn running_engine(calls_at_once: u32) -> Result<Engine> {
+pub(crate) fn running_engine(calls_at_once: NonZeroU32) -> Result<Engine> {
     let mut config = config();
-    config.allocation_strategy(pool(calls_at_once));
+    config
+        .allocation_strategy(pool(calls_at_once.get()))
+        // What host functions had on a call's stack must not be there for the next plugin.
+        .async_stack_zeroing(true);
     Engine::new(&config)
 }
 
@@ -72,6 +79,8 @@ fn pool(calls_at_once: u32) -> PoolingAllocationConfig {
         .max_core_instances_per_component(INSTANCES_MAX as u32)
         .max_memories_per_component(MEMORIES_MAX as u32)
         .max_tables_per_component(TABLES_MAX as u32)
+        .max_core_instance_size(INSTANCE_BYTES_MAX)
+        .max_component_instance_size(INSTANCE_BYTES_MAX)
         .max_memory_size(MEMORY_BYTES_CEILING)
         .table_elements(Limits::default().table_elements)
         // Where the kernel can say which pages a call has written, only those are wiped.

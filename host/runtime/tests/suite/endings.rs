@@ -1,5 +1,6 @@
 //! How hostile plugins end: each as its own typed error, before the deadline.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use keyturn_runtime::{
@@ -265,7 +266,7 @@ fn calls_can_be_spawned() {
 #[tokio::test]
 async fn calls_beyond_the_places_wait_for_their_turn() {
     let options = RuntimeOptions {
-        calls_at_once: 1,
+        calls_at_once: NonZeroU32::MIN,
         ..RuntimeOptions::default()
     };
     let (plugin, _) = load_with(options, MANIFEST).await;
@@ -274,10 +275,10 @@ async fn calls_beyond_the_places_wait_for_their_turn() {
         plugin.grant(grant(&toml, script)).unwrap()
     };
     let hanging = granted(
-        "limits = { wall_seconds = 3, fuel = 1000000000000 }",
+        "limits = { wall_seconds = 2, fuel = 1000000000000 }",
         "loop",
     );
-    let (brief, patient) = (granted("limits.wall_seconds = 1", ""), granted("", ""));
+    let (brief, patient) = (granted("limits.wall_seconds = 2", ""), granted("", ""));
     let (call, candidate) = (call(&current(1)), version("candidate", &current(1)));
     let (hung, refused, served) = tokio::join!(
         biased;
