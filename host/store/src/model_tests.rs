@@ -17,7 +17,15 @@ use crate::memory::MemoryStore;
 use crate::store::SecretStore;
 use crate::types::{NewSecret, SecretName, VersionId, Which};
 
-const LABELS: [&str; 5] = [CURRENT, PREVIOUS, PENDING, "KEYTURN_INDOUBT", "MINE"];
+const LABELS: [&str; 6] = [
+    CURRENT,
+    PREVIOUS,
+    PENDING,
+    "KEYTURN_INDOUBT",
+    "MINE",
+    // Whatever is made of labels on the way must not take this for AWSCURRENT.
+    "AWSCURRENT\0\"\\é",
+];
 /// Enough sequences to meet each pair of calls often, in about a second.
 const SEQUENCES: u32 = 64;
 const CALLS_MAX: usize = 40;

@@ -1,8 +1,6 @@
 //! The SQL, statement by statement, with rows turned into the crate's types. No rule stands here: what a statement
 //! should do was decided in `rules`, and what must never happen is refused by the schema.
 
-use std::collections::BTreeMap;
-
 use sqlx::SqliteConnection;
 
 use super::errors::{impossible_row, statement};
@@ -25,7 +23,7 @@ macro_rules! descriptions_where {
             "SELECT name, description, created_at_ms, changed_at_ms,
                     (SELECT json_group_array(json_array(id, sealed IS NOT NULL, created_at_ms) ORDER BY ordinal)
                      FROM version WHERE secret_id = secret.id),
-                    (SELECT json_group_object(label, version_id) FROM label WHERE secret_id = secret.id)
+                    (SELECT json_group_array(json_array(label, version_id)) FROM label WHERE secret_id = secret.id)
              FROM secret WHERE ",
             $filter,
             " ORDER BY name"
@@ -67,6 +65,9 @@ pub(super) struct Found {
     pub(super) version: Option<VersionRow>,
 }
 
+/// Secret, labels, and the version's sealed value and creation time.
+type FoundRow = (i64, String, Option<Vec<u8>>, Option<i64>);
+
 /// One statement, because each takes its turn between two threads.
 pub(super) async fn find(
     connection: &mut SqliteConnection,
@@ -78,9 +79,9 @@ pub(super) async fn find(
         Some(Which::Label(label)) => (None, Some(label.as_str())),
         None => (None, None),
     };
-    let row: Option<(i64, String, Option<Vec<u8>>, Option<i64>)> = sqlx::query_as(
+    let row: Option<FoundRow> = sqlx::query_as(
         "SELECT secret.id,
-                (SELECT json_group_object(label, version_id) FROM label WHERE secret_id = secret.id),
+                (SELECT json_group_array(json_array(label, version_id)) FROM label WHERE secret_id = secret.id),
                 version.sealed, version.created_at_ms
          FROM secret
          LEFT JOIN version ON version.secret_id = secret.id AND version.id = coalesce(
@@ -343,9 +344,9 @@ fn description(row: DescriptionRow) -> Result<SecretDescription, StoreError> {
     })
 }
 
-/// From an object of labels and version ids.
+/// From pairs of label and version id. Not from an object: SQLite cuts its names at a NUL, which a label may hold.
 fn held_of(labels: &str) -> Result<Held, StoreError> {
-    let labels: BTreeMap<String, String> = from_json(labels)?;
+    let labels: Vec<(String, String)> = from_json(labels)?;
     labels
         .into_iter()
         .map(|(label, id)| Ok((label, version_id(id)?)))
