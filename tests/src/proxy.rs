@@ -235,7 +235,10 @@ impl Connection {
         let mut buffer = vec![0; 16 * 1024];
         loop {
             // A process that is killed with unread bytes ends its connection with a reset: an end as well.
-            let read = from.read(&mut buffer).unwrap_or(0);
+            let read = match from.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                read => read?,
+            };
             if read == 0 {
                 if !self.broken.load(Ordering::SeqCst) {
                     let _ = to.shutdown(Shutdown::Write);
