@@ -36,7 +36,7 @@ pub(crate) fn figures() -> Result<Vec<Figure>> {
     for at_once in [1, 1_000] {
         let counted = in_a_child(&["short", &at_once.to_string()])?;
         figures.push(Figure {
-            what: format!("sandbox: {CALLS} short calls, {at_once} at once"),
+            what: format!("sandbox: {CALLS} short calls by {at_once} tasks, as many at work as there are cores"),
             throughput: format!("{:.0} calls/s", counted.calls_per_second),
             memory: format!("{} at most", mebibytes(counted.most_bytes)),
         });
@@ -49,9 +49,9 @@ pub(crate) fn figures() -> Result<Vec<Figure>> {
             .map(|(most, before)| most.saturating_sub(before));
         figures.push(Figure {
             what: format!("sandbox: {at_once} calls alive, each waiting for its server"),
-            throughput: format!("{:.0} calls/s", counted.calls_per_second),
+            throughput: String::new(),
             memory: format!(
-                "{} at most, {} above rest",
+                "{} when all are alive, {} above rest",
                 mebibytes(counted.most_bytes),
                 mebibytes(grown)
             ),
@@ -169,7 +169,7 @@ async fn waiting(at_once: usize) -> Result<Counted> {
 
 fn places(calls: usize) -> Result<RuntimeOptions> {
     Ok(RuntimeOptions {
-        calls_at_once: u32::try_from(calls)?,
+        calls_at_once: u32::try_from(calls)?.try_into()?,
         ..RuntimeOptions::default()
     })
 }

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 
 fn measure_everything(file: Option<&String>) -> Result<String> {
     let mut rows = sandbox::rows()?;
-    rows.push(start::row()?);
+    rows.extend(start::rows()?);
     rows.extend(database::rows()?);
     let (row, of_tokens) = tokens::measure()?;
     rows.push(row);

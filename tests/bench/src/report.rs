@@ -64,8 +64,8 @@ pub(crate) struct Figure {
 /// The report as Markdown.
 pub(crate) fn markdown(rows: &[Row], figures: &[Figure], date: &str) -> String {
     let mut text = format!(
-        "# Measured\n\nWritten by `make bench` on {date}: {}. Times are medians; a ratio compares two medians \
-         of one run, sampled in turn.\n\n\
+        "# Measured\n\nWritten by `make bench` on {date}: {}. Both sides of a ratio are measured in one \
+         run, in turn; times are medians unless they say otherwise.\n\n\
          | what | time | floor | time | ratio | mark |\n|---|---|---|---|---|---|\n",
         machine::description()
     );

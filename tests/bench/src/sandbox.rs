@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use keyturn_runtime::RuntimeOptions;
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Config, Engine, ResourceLimiter, Store};
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, ResourceLimiter, Store};
 
 use crate::Result;
 use crate::measure::{self, Pair};
@@ -35,24 +35,37 @@ pub(crate) fn rows() -> Result<Vec<Row>> {
         .build()?;
     let mut rows = Vec::new();
     for (plugin, value) in [("api-key", crate::API_KEY), ("jwt", crate::JWT)] {
-        let pair = runtime.block_on(against_empty(plugin, value))?;
+        let what = || format!("sandbox: one call (`finish` of {plugin})");
+        let pair = runtime.block_on(against_empty(plugin, value, Memory::Reserved))?;
         rows.push(
-            Row::new(format!("sandbox: one call (`finish` of {plugin})"), &pair)
+            Row::new(what(), &pair)
                 .against("instantiating and calling an empty component")
                 .mark(2.0),
+        );
+        let pair = runtime.block_on(against_empty(plugin, value, Memory::Mapped))?;
+        rows.push(
+            Row::new(what(), &pair).against("the same with wasmtime's default, memory mapped anew"),
         );
     }
     Ok(rows)
 }
 
-async fn against_empty(plugin: &'static str, value: &str) -> Result<Pair> {
+/// Where the empty component's memory comes from.
+enum Memory {
+    /// From a pool, as in the sandbox.
+    Reserved,
+    /// From the kernel, for each call.
+    Mapped,
+}
+
+async fn against_empty(plugin: &'static str, value: &str, memory: Memory) -> Result<Pair> {
     let plugin =
         plugins::granted(RuntimeOptions::default(), plugin, plugins::no_endpoint()).await?;
     let (call, candidate) = (
         plugins::call("overlap", value),
         plugins::version("candidate", value),
     );
-    let empty = Empty::new()?;
+    let empty = Empty::new(memory)?;
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let began = Instant::now();
@@ -75,15 +88,27 @@ async fn against_empty(plugin: &'static str, value: &str) -> Result<Pair> {
     })
 }
 
-/// A plain wasmtime program with the sandbox's settings.
+/// A plain wasmtime program with the sandbox's settings, as far as they cost time.
 struct Empty {
     engine: Engine,
     pre: InstancePre<Limits>,
 }
 
 impl Empty {
-    fn new() -> Result<Self> {
+    fn new(memory: Memory) -> Result<Self> {
         let mut config = Config::new();
+        if let Memory::Reserved = memory {
+            let mut pool = PoolingAllocationConfig::new();
+            pool.total_component_instances(64)
+                .total_stacks(64)
+                .max_memory_size(64 << 20)
+                .table_elements(TABLE_ELEMENTS_MAX)
+                .pagemap_scan(Enabled::Auto)
+                .linear_memory_keep_resident(2 << 20)
+                .table_keep_resident(8 << 10)
+                .async_stack_keep_resident(64 << 10);
+            config.allocation_strategy(pool).async_stack_zeroing(true);
+        }
         config
             .wasm_component_model(true)
             .consume_fuel(true)

@@ -64,11 +64,11 @@ pub(crate) fn measure() -> Result<(Row, Vec<Figure>)> {
         floor: counted.floor / u32::try_from(rotations)?,
     };
     let what = format!(
-        "jwt: one of {rotations} rotations ({} writes)",
+        "jwt: one of {rotations} rotations ({} writes), mean",
         counted.writes
     );
     let row = Row::new(what, &pair)
-        .against("the bare SQLite transactions")
+        .against("its writes as bare SQLite transactions, mean")
         .mark(1.5);
     let mut before = 0;
     let figures = counted.checkpoints.into_iter().map(|checkpoint| {
