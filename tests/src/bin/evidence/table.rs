@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::Problems;
 use crate::promises::Row;
 use crate::readme::Cells;
-use crate::run::Evidence;
+use crate::run::{Evidence, FAILURES};
 
 /// The table after these runs. `before`: as README.md has it, for the rows that are seldom run.
 pub(crate) fn rows(
@@ -62,25 +62,35 @@ pub(crate) fn compare(promises: &[Row], now: &[Cells], before: &[Cells]) -> Resu
                 row.promise
             )));
         }
-        let parts = |cells: &Cells| {
-            cells
-                .cases
-                .split(", ")
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        let said = parts(old);
-        let exact = row
-            .cases
+        let figures = |cells: &Cells| cells.cases.split(", ").map(str::to_owned).collect();
+        let (said, counted): (Vec<_>, Vec<_>) = (figures(old), figures(cells));
+        let unit = |figure: &String| figure.split_once(' ').map(|(_, unit)| unit.to_owned());
+        if !said
             .iter()
-            .zip(parts(cells))
-            .filter(|(cases, _)| cases.exact);
-        for (_, counted) in exact.filter(|(_, counted)| !said.contains(counted)) {
+            .filter_map(unit)
+            .eq(row.cases.iter().map(|cases| cases.unit))
+        {
+            problems.push(stale(format!(
+                "counts other things for {:?} than its row in promises.rs: {:?}",
+                row.promise, old.cases
+            )));
+            continue;
+        }
+        let exact = row.cases.iter().zip(said.iter().zip(counted));
+        for (_, (_, counted)) in exact.filter(|(cases, (said, now))| cases.exact && *said != now) {
             problems.push(stale(format!(
                 "says {:?} for {:?}, but this run counted {counted}",
                 old.cases, row.promise
             )));
         }
+    }
+    let known = |cells: &&Cells| promises.iter().any(|row| row.promise == cells.promise);
+    let order = before
+        .iter()
+        .filter(known)
+        .map(|cells| cells.promise.as_str());
+    if problems.is_empty() && !order.eq(promises.iter().map(|row| row.promise)) {
+        problems.push(stale("has its rows in another order".to_owned()));
     }
     if problems.is_empty() {
         Ok(())
@@ -122,6 +132,13 @@ impl Row {
                     Some(count) => sum += count,
                     None => missing.entry(key).or_default().push(cases.unit),
                 }
+            }
+            if sum == 0 && missing.is_empty() && !FAILURES.contains(&cases.unit) {
+                return Err(vec![format!(
+                    "these runs counted 0 {} for {:?}, which shows nothing: look at their tests, then run \
+                     `make evidence`",
+                    cases.unit, self.promise
+                )]);
             }
             figures.push(figure(sum, cases.unit));
         }
@@ -269,6 +286,29 @@ mod tests {
             compare(PROMISES, &kills, &before),
             &["this run counted 1,235 kills"],
         );
+    }
+
+    #[test]
+    fn a_check_compares_what_is_counted() {
+        let now = whole();
+        for (row, cases) in [
+            (0, "1,234 kills"),
+            (0, "7 logins, 1,234 kills"),
+            (1, "3 kills"),
+        ] {
+            let mut other = whole();
+            other[row].cases = cases.to_owned();
+            check(compare(PROMISES, &now, &other), &["counts other things"]);
+        }
+        let mut other = whole();
+        other.swap(0, 1);
+        check(compare(PROMISES, &now, &other), &["in another order"]);
+    }
+
+    #[test]
+    fn a_count_of_nothing_fails() {
+        let nothing = RUN.replace("7 logins", "0 logins");
+        check(told(&nothing, &whole()), &["counted 0 logins"]);
     }
 
     #[test]
