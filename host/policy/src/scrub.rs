@@ -22,8 +22,8 @@ const SECRET_BYTES_MIN: usize = 8;
 const PIECE_BYTES_MAX: usize = 1024;
 const REPLACEMENT: &str = "[secret]";
 
-/// The secrets of one call. Most calls answer without any text, so they are looked up in their spellings only when
-/// the first text comes.
+/// The secrets of one call. Most calls answer without any text, so they are spelled out only when the first text
+/// comes.
 #[derive(Default)]
 pub struct Scrubber {
     added: Vec<Added>,

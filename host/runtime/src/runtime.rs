@@ -25,7 +25,7 @@ pub struct RuntimeOptions {
     pub resolver: Arc<dyn Resolver>,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn SecureRandom>,
-    /// How many plugins may run at the same moment; further calls wait for their turn, within their own deadline.
+    /// How many plugins may run at the same moment; further calls wait for their turn, half of their time at most.
     /// Each takes about 260 MB of address space, and from its first use on the memory that its plugin touches.
     pub calls_at_once: NonZeroU32,
 }

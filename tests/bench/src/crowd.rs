@@ -88,7 +88,7 @@ pub(crate) fn child(arguments: &[String]) -> Result<String> {
 }
 
 async fn short(at_once: usize) -> Result<Counted> {
-    let (options, grant) = (places(at_once)?, plugins::no_endpoint());
+    let (options, grant) = (places(at_once)?, Grant::default());
     let plugin = plugins::granted(options, "api-key", grant).await?;
     let before_bytes = machine::resident_bytes();
     let began = Instant::now();

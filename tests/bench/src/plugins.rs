@@ -1,6 +1,5 @@
 //! The shipped plugins as the binary has them: compiled ahead of time by `make plugins`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,13 +53,5 @@ pub(crate) fn version(id: &str, value: &str) -> Version {
     Version {
         id: id.to_owned(),
         value: value.to_owned().into(),
-    }
-}
-
-/// A grant in which nothing is granted but what needs no endpoint.
-pub(crate) fn no_endpoint() -> Grant {
-    Grant {
-        endpoints: BTreeMap::new(),
-        ..Grant::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use keyturn_runtime::RuntimeOptions;
+use keyturn_runtime::{Grant, RuntimeOptions};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, ResourceLimiter, Store};
 
@@ -59,8 +59,7 @@ enum Memory {
 }
 
 async fn against_empty(plugin: &'static str, value: &str, memory: Memory) -> Result<Pair> {
-    let plugin =
-        plugins::granted(RuntimeOptions::default(), plugin, plugins::no_endpoint()).await?;
+    let plugin = plugins::granted(RuntimeOptions::default(), plugin, Grant::default()).await?;
     let (call, candidate) = (
         plugins::call("overlap", value),
         plugins::version("candidate", value),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use harness::scratch::Scratch;
 use keyturn_engine::{Credential, Engine, EngineOptions, Event, EventSink, Goal, RandomIds};
-use keyturn_runtime::RuntimeOptions;
+use keyturn_runtime::{Grant, RuntimeOptions};
 use keyturn_store::embedded::{EmbeddedStore, MasterKey};
 use keyturn_store::{
     Clock, ManualClock, NewSecret, SecretName, SecretStore, SystemClock, VersionId,
@@ -113,7 +113,7 @@ async fn rotate_and_compare() -> Result<Counted> {
         clock: Arc::new(PluginClock(clock.clone())),
         ..RuntimeOptions::default()
     };
-    let plugin = plugins::granted(options, "jwt", plugins::no_endpoint()).await?;
+    let plugin = plugins::granted(options, "jwt", Grant::default()).await?;
     let strategy = plugin.plugin().descriptor().strategies.first().cloned();
     let rotator = Rotator {
         credential: Credential {
