@@ -48,9 +48,7 @@ impl Files {
         };
         let key = MasterKey::generate().unwrap();
         key.write_new_file(&files.key()).unwrap();
-        let store = EmbeddedStore::create(&files.store(), &key, Arc::new(SystemClock))
-            .await
-            .unwrap();
+        let store = EmbeddedStore::create(&files.store(), &key, Arc::new(SystemClock)).unwrap();
         let new = NewSecret {
             id: id(1),
             value: value(cluster, "first"),

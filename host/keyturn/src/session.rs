@@ -35,7 +35,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Reads the configuration and opens the store.
-    pub(crate) async fn open(global: &Global) -> Result<Self> {
+    pub(crate) fn open(global: &Global) -> Result<Self> {
         let config = Config::read(&global.config).map_err(refuse)?;
         let StoreKind::Embedded = config.store.kind;
         let key = match &config.store.master_key_file {
@@ -44,7 +44,6 @@ impl Session {
         }
         .map_err(refuse)?;
         let store = EmbeddedStore::open(&config.store.path, &key, Arc::new(SystemClock))
-            .await
             .map_err(|error| Failure::new(Code::Store, error.to_string()))?;
         Ok(Self {
             config,

@@ -31,9 +31,7 @@ async fn new_embedded() -> Embedded {
     let clock = Arc::new(ManualClock::at_ms(START_MS));
     let master = MasterKey::generate().unwrap();
     let path = dir.path().join("store.db");
-    let store = EmbeddedStore::create(&path, &master, clock.clone())
-        .await
-        .unwrap();
+    let store = EmbeddedStore::create(&path, &master, clock.clone()).unwrap();
     Embedded {
         store,
         clock,

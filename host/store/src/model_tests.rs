@@ -210,8 +210,8 @@ fn the_embedded_store_is_the_store_in_memory() {
     let clock = Arc::new(ManualClock::at_ms(1_700_000_000_000));
     let path = dir.path().join("store.db");
     let master = MasterKey::generate().unwrap();
-    let embedded = runtime.block_on(EmbeddedStore::create(&path, &master, clock.clone()));
-    let embedded = Store::Embedded(embedded.unwrap());
+    let embedded = EmbeddedStore::create(&path, &master, clock.clone()).unwrap();
+    let embedded = Store::Embedded(embedded);
     let memory = Store::Memory(MemoryStore::new(clock.clone()));
     // One file for all sequences, and a secret of its own for each.
     let sequence = AtomicU32::new(0);

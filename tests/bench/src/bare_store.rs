@@ -3,8 +3,7 @@
 
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::Result;
 use crate::recording::Write;
@@ -20,108 +19,94 @@ INSERT INTO secret VALUES (1, 'bench/jwt', 0, '{}', 0);
 ";
 /// What the store keeps of a secret's versions.
 const VERSIONS_KEPT: i64 = 100;
+const VERSION: &str = "keyturn-00000000-0000-4000-8000-000000000001";
 /// Nonce and tag of a sealed value.
 const SEAL_BYTES: usize = 40;
 
-pub(crate) struct BareStore {
-    pool: SqlitePool,
-}
+pub(crate) struct BareStore(Connection);
 
 impl BareStore {
-    pub(crate) async fn create(path: &Path) -> Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .pragma("fullfsync", "ON")
-            .pragma("checkpoint_fullfsync", "ON");
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .test_before_acquire(false)
-            .connect_with(options)
-            .await?;
-        sqlx::raw_sql(TABLES).execute(&pool).await?;
-        Ok(Self { pool })
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "fullfsync", true)?;
+        connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+        connection.execute_batch(TABLES)?;
+        Ok(Self(connection))
     }
 
     /// Each write is one transaction that is on the disk when it is over.
-    pub(crate) async fn write(&self, writes: &[Write]) -> Result<()> {
+    pub(crate) fn write(&mut self, writes: &[Write]) -> Result<()> {
         for write in writes {
-            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            let transaction = self
+                .0
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
             match write {
-                Write::Put { bytes, labels } => put(&mut transaction, *bytes, *labels).await?,
+                Write::Put { bytes, labels } => put(&transaction, *bytes, *labels)?,
                 Write::MoveLabel { label, attached } => {
-                    move_label(&mut transaction, label, *attached).await?;
+                    move_label(&transaction, label, *attached)?;
                 }
                 Write::Notes { json } => {
-                    sqlx::query("UPDATE secret SET notes = ?1, notes_revision = notes_revision + 1 WHERE id = 1")
-                        .bind(json)
-                        .execute(&mut *transaction)
-                        .await?;
+                    transaction
+                        .prepare_cached(
+                            "UPDATE secret SET notes = ?1, notes_revision = notes_revision + 1 WHERE id = 1",
+                        )?
+                        .execute([json])?;
                 }
             }
-            transaction.commit().await?;
+            transaction.commit()?;
         }
         Ok(())
     }
 }
 
-async fn put(transaction: &mut Transaction<'_, Sqlite>, bytes: usize, labels: usize) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO version (secret_id, id, sealed, created_at_ms) VALUES (1, lower(hex(randomblob(18))), ?1, 0)",
-    )
-    .bind(vec![7_u8; bytes + SEAL_BYTES])
-    .execute(&mut **transaction)
-    .await?;
+fn put(transaction: &Transaction<'_>, bytes: usize, labels: usize) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO version (secret_id, id, sealed, created_at_ms) VALUES (1, lower(hex(randomblob(18))), ?1, 0)",
+        )?
+        .execute([vec![7_u8; bytes + SEAL_BYTES]])?;
     for label in 0..labels {
-        attach(transaction, &format!("LABEL{label}")).await?;
+        attach(transaction, &format!("LABEL{label}"))?;
     }
-    sqlx::query(
-        "DELETE FROM version WHERE secret_id = 1 AND ordinal NOT IN (
-             SELECT ordinal FROM version WHERE secret_id = 1 ORDER BY ordinal DESC LIMIT ?1
-         )",
-    )
-    .bind(VERSIONS_KEPT)
-    .execute(&mut **transaction)
-    .await?;
-    touch(transaction).await
+    transaction
+        .prepare_cached(
+            "DELETE FROM version WHERE secret_id = 1 AND ordinal NOT IN (
+                 SELECT ordinal FROM version WHERE secret_id = 1 ORDER BY ordinal DESC LIMIT ?1
+             )",
+        )?
+        .execute([VERSIONS_KEPT])?;
+    touch(transaction)
 }
 
-async fn move_label(
-    transaction: &mut Transaction<'_, Sqlite>,
-    label: &str,
-    attached: bool,
-) -> Result<()> {
+fn move_label(transaction: &Transaction<'_>, label: &str, attached: bool) -> Result<()> {
     if attached {
-        attach(transaction, label).await?;
+        attach(transaction, label)?;
     } else {
-        sqlx::query("DELETE FROM label WHERE secret_id = 1 AND label = ?1")
-            .bind(label)
-            .execute(&mut **transaction)
-            .await?;
+        transaction
+            .prepare_cached("DELETE FROM label WHERE secret_id = 1 AND label = ?1")?
+            .execute([label])?;
     }
     if label == "AWSCURRENT" {
-        attach(transaction, "AWSPREVIOUS").await?;
+        attach(transaction, "AWSPREVIOUS")?;
     }
-    touch(transaction).await
+    touch(transaction)
 }
 
-async fn attach(transaction: &mut Transaction<'_, Sqlite>, label: &str) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO label (secret_id, label, version_id)
-         VALUES (1, ?1, 'keyturn-00000000-0000-4000-8000-000000000001')
-         ON CONFLICT (secret_id, label) DO UPDATE SET version_id = excluded.version_id",
-    )
-    .bind(label)
-    .execute(&mut **transaction)
-    .await?;
+fn attach(transaction: &Transaction<'_>, label: &str) -> Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO label (secret_id, label, version_id) VALUES (1, ?1, ?2)
+             ON CONFLICT (secret_id, label) DO UPDATE SET version_id = excluded.version_id",
+        )?
+        .execute(params![label, VERSION])?;
     Ok(())
 }
 
-async fn touch(transaction: &mut Transaction<'_, Sqlite>) -> Result<()> {
-    sqlx::query("UPDATE secret SET changed_at_ms = changed_at_ms + 1 WHERE id = 1")
-        .execute(&mut **transaction)
-        .await?;
+fn touch(transaction: &Transaction<'_>) -> Result<()> {
+    transaction
+        .prepare_cached("UPDATE secret SET changed_at_ms = changed_at_ms + 1 WHERE id = 1")?
+        .execute([])?;
     Ok(())
 }

@@ -85,11 +85,7 @@ pub(crate) fn plain(arguments: &[String]) -> Result<String> {
         _ => None,
     };
     let key = MasterKey::from_file(key.as_ref())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let opening = EmbeddedStore::open(store.as_ref(), &key, Arc::new(SystemClock));
-    let store = runtime.block_on(opening)?;
+    let store = EmbeddedStore::open(store.as_ref(), &key, Arc::new(SystemClock))?;
     eprintln!("{READY}");
     drop((roots, store));
     Ok(String::new())

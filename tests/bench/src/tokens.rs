@@ -100,7 +100,7 @@ async fn rotate_and_compare() -> Result<Counted> {
     let clock = Arc::new(ManualClock::at_ms(SystemClock.now_ms()));
     let key = MasterKey::generate()?;
     let path = folder.path().join("store.db");
-    let store = EmbeddedStore::create(&path, &key, clock.clone()).await?;
+    let store = EmbeddedStore::create(&path, &key, clock.clone())?;
     let store = Arc::new(Recording::new(store));
     let secret = SecretName::new("bench/jwt")?;
     let first = NewSecret {
@@ -140,13 +140,13 @@ async fn rotate_and_compare() -> Result<Counted> {
     store.record();
     rotator.rotate(1).await?;
     let writes = store.recorded();
-    let bare = BareStore::create(&folder.path().join("bare.db")).await?;
-    compare(&rotator, &bare, &writes).await
+    let mut bare = BareStore::create(&folder.path().join("bare.db"))?;
+    compare(&rotator, &mut bare, &writes).await
 }
 
 async fn compare(
     rotator: &Rotator,
-    bare: &BareStore,
+    bare: &mut BareStore,
     writes: &[crate::recording::Write],
 ) -> Result<Counted> {
     let mut counted = Counted {
@@ -163,7 +163,7 @@ async fn compare(
             counted.ours += began.elapsed();
             let began = Instant::now();
             for _ in 0..TURN {
-                bare.write(writes).await?;
+                bare.write(writes)?;
             }
             counted.floor += began.elapsed();
             done += TURN;

@@ -56,7 +56,7 @@ impl Workspace {
             .build()?;
         runtime.block_on(async {
             let path = self.path("store.db");
-            let store = EmbeddedStore::open(&path, &key, Arc::new(SystemClock)).await?;
+            let store = EmbeddedStore::open(&path, &key, Arc::new(SystemClock))?;
             let stored = store.get(&name, &which).await?;
             Ok(stored.value.expose_secret().to_owned())
         })

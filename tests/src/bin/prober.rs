@@ -103,7 +103,6 @@ async fn probe(arguments: Arguments) -> Result<Report, String> {
     let key =
         MasterKey::from_file(&arguments.master_key_file).map_err(|error| error.to_string())?;
     let store = EmbeddedStore::open(&arguments.store, &key, Arc::new(SystemClock))
-        .await
         .map_err(|error| error.to_string())?;
     let store: Arc<dyn SecretStore> = Arc::new(store);
     let mut terminated = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;

@@ -192,8 +192,8 @@ pub(crate) fn while_used(
         .unwrap();
     let key = MasterKey::from_file(&workspace.path("master.key")).unwrap();
     let path = workspace.path("store.db");
-    let opening = EmbeddedStore::open(&path, &key, Arc::new(SystemClock));
-    let store: Arc<dyn SecretStore> = Arc::new(runtime.block_on(opening).unwrap());
+    let store = EmbeddedStore::open(&path, &key, Arc::new(SystemClock)).unwrap();
+    let store: Arc<dyn SecretStore> = Arc::new(store);
     let targets = targets
         .into_iter()
         .map(|(kind, name)| (kind, secret(name)))

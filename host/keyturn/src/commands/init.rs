@@ -40,7 +40,6 @@ pub(crate) async fn run(global: &Global, arguments: &Init) -> Result<ExitCode> {
     let key = MasterKey::generate().map_err(refuse)?;
     key.write_new_file(&key_file).map_err(refuse)?;
     let opened = EmbeddedStore::create(&store, &key, Arc::new(SystemClock))
-        .await
         .map_err(|error| Failure::new(Code::Store, error.to_string()))?;
     opened.close().await;
     write_new(&config)?;

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::TransactionBehavior;
 use secrecy::SecretString;
-use sqlx::ConnectOptions;
-use sqlx::Connection;
 use tempfile::TempDir;
 
 use super::{EmbeddedStore, MasterKey, schema};
@@ -21,9 +20,7 @@ async fn store() -> (TempDir, EmbeddedStore) {
     let dir = tempfile::tempdir().unwrap();
     let master = MasterKey::generate().unwrap();
     let path = dir.path().join("store.db");
-    let store = EmbeddedStore::create(&path, &master, Arc::new(SystemClock))
-        .await
-        .unwrap();
+    let store = EmbeddedStore::create(&path, &master, Arc::new(SystemClock)).unwrap();
     let new = NewSecret {
         id: id(1),
         value: SecretString::from("value 1"),
@@ -43,7 +40,11 @@ fn id(number: usize) -> VersionId {
 
 /// Changes a setting of the one connection that writes.
 async fn tell_the_writer(store: &EmbeddedStore, pragma: &'static str) {
-    sqlx::raw_sql(pragma).execute(&store.writer).await.unwrap();
+    store
+        .writer
+        .lend(move |connection| Ok(connection.execute_batch(pragma).unwrap()))
+        .await
+        .unwrap();
 }
 
 fn assert_unavailable(error: &StoreError, word: &str) {
@@ -69,7 +70,7 @@ async fn a_full_disk_changes_nothing_and_is_retryable() {
     let error = store.put(&name(), &id(2), &largest, &[]).await.unwrap_err();
     assert_unavailable(&error, "full");
     assert_eq!(store.describe(&name()).await.unwrap(), before);
-    // The setting went with the connection, as a real disk's state would have changed meanwhile.
+    tell_the_writer(&store, "PRAGMA max_page_count = 1000000").await;
     assert!(
         store
             .put(&name(), &id(2), &largest, &[])
@@ -85,8 +86,10 @@ async fn a_store_that_stays_locked_is_retryable() {
     let before = store.describe(&name()).await.unwrap();
     tell_the_writer(&store, "PRAGMA busy_timeout = 20").await;
     let path = dir.path().join("store.db");
-    let mut other = schema::writing(&path).connect().await.unwrap();
-    let stuck = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let mut other = schema::writing(&path).unwrap();
+    let stuck = other
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .unwrap();
     let value = SecretString::from("value 2");
     let error = store.put(&name(), &id(2), &value, &[]).await.unwrap_err();
     assert_unavailable(&error, "locked");
@@ -100,7 +103,7 @@ async fn a_store_that_stays_locked_is_retryable() {
         before,
         "readers never wait"
     );
-    stuck.rollback().await.unwrap();
+    stuck.rollback().unwrap();
     assert!(
         store
             .put(&name(), &id(2), &value, &[])

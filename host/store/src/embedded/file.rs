@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use rusqlite::{ErrorCode, TransactionBehavior};
 use thiserror::Error;
 
 use super::failpoint;
@@ -47,11 +47,17 @@ pub enum OpenError {
     )]
     WrongMasterKey { path: PathBuf },
     #[error("{path} is damaged and was left as it is; restore it from a backup: {source}")]
-    Damaged { path: PathBuf, source: sqlx::Error },
+    Damaged {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
     #[error(
         "{path} is locked by another process for too long; try again, and look for a stopped process: {source}"
     )]
-    Locked { path: PathBuf, source: sqlx::Error },
+    Locked {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
     #[error("the operating system gave no randomness for a new store; try again")]
     Randomness,
     #[error("{doing} {path} failed: {source}")]
@@ -68,7 +74,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Makes a complete store under a temporary name beside `path` and then gives it its name, so that a crash at any
 /// instant leaves either no store or a whole one at `path`, and of two creators one is refused.
-pub(super) async fn create(path: &Path, master: &MasterKey) -> Result<(), OpenError> {
+pub(super) fn create(path: &Path, master: &MasterKey) -> Result<(), OpenError> {
     if fs::symlink_metadata(path).is_ok() {
         return Err(OpenError::Exists {
             path: path.to_owned(),
@@ -82,7 +88,7 @@ pub(super) async fn create(path: &Path, master: &MasterKey) -> Result<(), OpenEr
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|_| OpenError::Randomness)?;
     let unfinished = beside(path, &format!(".new-{:016x}", u64::from_be_bytes(random)));
-    let built = match build(&unfinished, master).await {
+    let built = match build(&unfinished, master) {
         Ok(()) => name_it(&unfinished, path),
         failed => failed,
     };
@@ -127,12 +133,12 @@ pub(super) fn check_schema_version(path: &Path, found: u32) -> Result<(), OpenEr
 }
 
 /// Sorts what SQLite says about a file that looked sound.
-pub(super) fn database_error(path: &Path) -> impl Fn(sqlx::Error) -> OpenError + '_ {
+pub(super) fn database_error(path: &Path) -> impl Fn(rusqlite::Error) -> OpenError + '_ {
     |source| {
         let path = path.to_owned();
-        match super::errors::primary_code(&source) {
-            Some(super::errors::SQLITE_BUSY) => OpenError::Locked { path, source },
-            Some(super::errors::SQLITE_CORRUPT | super::errors::SQLITE_NOTADB) => {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy) => OpenError::Locked { path, source },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 OpenError::Damaged { path, source }
             }
             Some(_) | None => {
@@ -155,7 +161,7 @@ pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     }
 }
 
-async fn build(path: &Path, master: &MasterKey) -> Result<(), OpenError> {
+fn build(path: &Path, master: &MasterKey) -> Result<(), OpenError> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -164,38 +170,27 @@ async fn build(path: &Path, master: &MasterKey) -> Result<(), OpenError> {
         .map_err(file_error("creating", path))?;
     let key = DataKey::generate().map_err(|_| OpenError::Randomness)?;
     let wrapped = key.wrap(master).map_err(|_| OpenError::Randomness)?;
-    write_schema(path, wrapped)
-        .await
-        .map_err(database_error(path))
+    write_schema(path, &wrapped).map_err(database_error(path))
 }
 
-async fn write_schema(path: &Path, wrapped: Vec<u8>) -> Result<(), sqlx::Error> {
-    let mut connection: SqliteConnection = schema::writing(path).connect().await?;
+fn write_schema(path: &Path, wrapped: &[u8]) -> rusqlite::Result<()> {
+    let mut connection = schema::writing(path)?;
     failpoint::pass();
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let marks = format!(
-        "PRAGMA application_id = {}; PRAGMA user_version = {};",
-        schema::APPLICATION_ID,
-        schema::SCHEMA_VERSION
-    );
-    // Both numbers are constants of this crate.
-    sqlx::raw_sql(sqlx::AssertSqlSafe(marks))
-        .execute(&mut *transaction)
-        .await?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", schema::SCHEMA_VERSION)?;
     failpoint::pass();
-    sqlx::raw_sql(schema::TABLES)
-        .execute(&mut *transaction)
-        .await?;
+    transaction.execute_batch(schema::TABLES)?;
     failpoint::pass();
-    sqlx::query("INSERT INTO store (only_row, wrapped_data_key) VALUES (1, ?1)")
-        .bind(wrapped)
-        .execute(&mut *transaction)
-        .await?;
+    transaction.execute(
+        "INSERT INTO store (only_row, wrapped_data_key) VALUES (1, ?1)",
+        [wrapped],
+    )?;
     failpoint::pass();
-    transaction.commit().await?;
+    transaction.commit()?;
     failpoint::pass();
     // The last connection takes the log into the file, synchronises it and removes the log.
-    connection.close().await?;
+    connection.close().map_err(|(_, error)| error)?;
     failpoint::pass();
     Ok(())
 }

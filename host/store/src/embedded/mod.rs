@@ -2,6 +2,7 @@
 //! one transaction that is on the disk before its method returns, and several processes may have the file open at
 //! once. This module joins the rules to the statements; it holds no rule and no SQL of its own.
 
+mod connections;
 #[cfg(test)]
 mod crash_tests;
 mod errors;
@@ -23,9 +24,8 @@ use std::path::{self, Path};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use crate::clock::Clock;
 use crate::error::StoreError;
@@ -36,6 +36,7 @@ use crate::types::{
     NewSecret, Notes, Put, SecretDescription, SecretName, StoredVersion, VersionId, Which,
 };
 
+use connections::Connections;
 pub use file::OpenError;
 pub use master_key::{MASTER_KEY_BYTES, MASTER_KEY_VARIABLE, MasterKey, MasterKeyError};
 use rows::Found;
@@ -43,21 +44,22 @@ use runs::Runs;
 use seal::DataKey;
 use write::Write;
 
-/// Enough for a server's readers; each is a thread and a file handle.
+/// Enough for a server's readers; each at work is a thread and a file handle.
 const READERS_MAX: u32 = 4;
 
 /// A [`SecretStore`] in one SQLite file.
 pub struct EmbeddedStore {
-    /// One connection: SQLite has one writer at a time, and here the callers of this process queue in order.
-    writer: SqlitePool,
-    readers: SqlitePool,
-    key: DataKey,
+    /// One: SQLite has one writer at a time, and here the callers of this process queue in order.
+    writer: Connections,
+    readers: Connections,
+    key: Arc<DataKey>,
     clock: Arc<dyn Clock>,
     runs: Runs,
 }
 
 impl EmbeddedStore {
-    /// Makes a new store at `path`, with mode 0600 and a new data key under `master`, and opens it.
+    /// Makes a new store at `path`, with mode 0600 and a new data key under `master`, and opens it. Blocks for some
+    /// milliseconds.
     ///
     /// After a crash there is either no store at `path` or a whole one; a file beside it whose name goes on with
     /// `.new-` is a left-over that can be deleted.
@@ -65,46 +67,39 @@ impl EmbeddedStore {
     /// # Errors
     /// [`OpenError::Exists`] if there is anything at `path` already, which stays as it is; otherwise as for
     /// [`EmbeddedStore::open`].
-    pub async fn create(
+    pub fn create(
         path: &Path,
         master: &MasterKey,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let path = absolute(path)?;
-        file::create(&path, master).await?;
-        Self::open(&path, master, clock).await
+        file::create(&path, master)?;
+        Self::open(&path, master, clock)
     }
 
-    /// Opens the store at `path`; other processes may have it open too.
+    /// Opens the store at `path`; other processes may have it open too. Blocks for a few milliseconds, and for 15
+    /// seconds at most if another process does not let go of the file.
     ///
     /// # Errors
     /// Every [`OpenError`] but `Exists`; the file is left as it was.
-    pub async fn open(
-        path: &Path,
-        master: &MasterKey,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, master: &MasterKey, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let path = absolute(path)?;
         file::look(&path)?;
-        let writer = pool(schema::writing(&path), 1);
-        let readers = pool(schema::reading(&path), READERS_MAX);
-        match open_key(&path, &writer, master).await {
-            Ok(key) => Ok(Self {
-                writer,
-                readers,
-                key,
-                clock,
-                runs: Runs::of(&path),
-            }),
-            Err(error) => {
-                writer.close().await;
-                Err(error)
-            }
-        }
+        let connection = schema::writing(&path).map_err(file::database_error(&path))?;
+        let key = open_key(&path, &connection, master)?;
+        let writer = Connections::new(path.clone(), schema::writing, 1);
+        writer.add(connection);
+        Ok(Self {
+            writer,
+            readers: Connections::new(path.clone(), schema::reading, READERS_MAX),
+            key: Arc::new(key),
+            clock,
+            runs: Runs::of(&path),
+        })
     }
 
     /// Closes the file in an orderly way: the last one to close it takes SQLite's log into it. A store that is
-    /// dropped or killed instead loses nothing; the next one to open it does that work.
+    /// killed instead loses nothing; the next one to open it does that work.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -119,32 +114,51 @@ impl EmbeddedStore {
     /// `NotFound` if there is no such secret; `InvalidRequest` while another rotation is in progress;
     /// `AlreadyExists` if the id is taken by a version with a value.
     pub async fn reserve(&self, name: &SecretName, id: &VersionId) -> Result<(), StoreError> {
-        let now_ms = self.clock.now_ms();
-        let mut write = self.write().await?;
-        let Found {
-            secret,
-            held,
-            version,
-        } = rows::find(write.statement(), name, Some(&Which::Id(id.clone()))).await?;
-        let announced = match version {
-            Some(version) if version.sealed.is_some() => return Err(rules::version_exists(id)),
-            Some(_) => true,
-            None => false,
-        };
-        if announced && held.get(labels::PENDING) == Some(id) {
-            return Ok(());
-        }
-        let after = rules::reserve(&held, id)?;
-        if !announced {
-            rows::insert_version(write.statement(), secret, id, None, now_ms).await?;
-        }
-        write.labels(secret, &held, &after).await?;
-        rows::touch_secret(write.statement(), secret, now_ms).await?;
-        write.commit().await
+        let (name, id, now_ms) = (name.clone(), id.clone(), self.clock.now_ms());
+        self.write(move |write| {
+            let Found {
+                secret,
+                held,
+                version,
+            } = rows::find(write.statement(), &name, Some(&Which::Id(id.clone())))?;
+            let announced = match version {
+                Some(version) if version.sealed.is_some() => {
+                    return Err(rules::version_exists(&id));
+                }
+                Some(_) => true,
+                None => false,
+            };
+            if announced && held.get(labels::PENDING) == Some(&id) {
+                return Ok(());
+            }
+            let after = rules::reserve(&held, &id)?;
+            if !announced {
+                rows::insert_version(write.statement(), secret, &id, None, now_ms)?;
+            }
+            write.labels(secret, &held, &after)?;
+            rows::touch_secret(write.statement(), secret, now_ms)?;
+            write.commit()
+        })
+        .await
     }
 
-    async fn write(&self) -> Result<Write, StoreError> {
-        Write::begin(&self.writer).await
+    /// What `look` sees is the file as of one moment.
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers
+            .lend(move |connection| look(&*connection.transaction().map_err(errors::statement)?))
+            .await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(Write<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer
+            .lend(move |connection| change(Write::begin(connection)?))
+            .await
     }
 }
 
@@ -154,43 +168,49 @@ impl SecretStore for EmbeddedStore {
         rules::check_new_secret(&new)?;
         let now_ms = self.clock.now_ms();
         let sealed = self.key.seal_value(name, &new.id, &new.value)?;
-        let mut write = self.write().await?;
-        if let Some(secret) = rows::find_secret(write.statement(), name).await? {
-            let description = rows::secret_description(write.statement(), secret).await?;
-            let version = rows::version(write.statement(), secret, &new.id).await?;
-            let sealed = version.and_then(|version| version.sealed);
-            let same = description == new.description
-                && match sealed {
-                    Some(sealed) => self.is_sealed_in(name, &new.id, &new.value, &sealed)?,
-                    None => false,
+        let (name, key) = (name.clone(), self.key.clone());
+        self.write(move |write| {
+            if rows::find_secret(write.statement(), &name)?.is_some() {
+                let description = rows::describe(write.statement(), &name)?.description;
+                let stored =
+                    rows::find(write.statement(), &name, Some(&Which::Id(new.id.clone())))?;
+                let sealed = stored.version.and_then(|version| version.sealed);
+                let same = description == new.description
+                    && match sealed {
+                        Some(sealed) => {
+                            holds(&key.open_value(&name, &new.id, &sealed)?, &new.value)
+                        }
+                        None => false,
+                    };
+                return if same {
+                    Ok(())
+                } else {
+                    Err(rules::secret_exists(&name))
                 };
-            return if same {
-                Ok(())
-            } else {
-                Err(rules::secret_exists(name))
-            };
-        }
-        let description = new.description.as_deref();
-        let secret = rows::insert_secret(write.statement(), name, description, now_ms).await?;
-        rows::insert_version(write.statement(), secret, &new.id, Some(sealed), now_ms).await?;
-        rows::attach_label(write.statement(), secret, labels::CURRENT, &new.id).await?;
-        write.commit().await
+            }
+            let description = new.description.as_deref();
+            let secret = rows::insert_secret(write.statement(), &name, description, now_ms)?;
+            rows::insert_version(write.statement(), secret, &new.id, Some(&sealed), now_ms)?;
+            rows::attach_label(write.statement(), secret, labels::CURRENT, &new.id)?;
+            write.commit()
+        })
+        .await
     }
 
     async fn describe(&self, name: &SecretName) -> Result<SecretDescription, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(errors::statement)?;
-        rows::describe(&mut connection, name).await
+        let name = name.clone();
+        self.read(move |file| rows::describe(file, &name)).await
     }
 
     async fn list(&self) -> Result<Vec<SecretDescription>, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(errors::statement)?;
-        rows::list(&mut connection).await
+        self.read(rows::list).await
     }
 
     async fn get(&self, name: &SecretName, which: &Which) -> Result<StoredVersion, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(errors::statement)?;
-        let found = rows::find(&mut connection, name, Some(which)).await?;
-        let Found { held, version, .. } = found;
+        let wanted = (name.clone(), which.clone());
+        let Found { held, version, .. } = self
+            .read(move |file| rows::find(file, &wanted.0, Some(&wanted.1)))
+            .await?;
         let id = rules::wanted(&held, which)?;
         let version = version.ok_or_else(|| rules::no_version(id))?;
         let sealed = version.sealed.ok_or_else(|| rules::no_value(id))?;
@@ -213,42 +233,48 @@ impl SecretStore for EmbeddedStore {
         rules::check_put(value, labels)?;
         let now_ms = self.clock.now_ms();
         let sealed = self.key.seal_value(name, id, value)?;
-        let mut write = self.write().await?;
-        let Found {
-            secret,
-            held,
-            version,
-        } = rows::find(write.statement(), name, Some(&Which::Id(id.clone()))).await?;
-        let announced = version.is_some();
-        if let Some(stored) = version.and_then(|version| version.sealed) {
-            if !self.is_sealed_in(name, id, value, &stored)? {
-                return Err(rules::version_exists(id));
+        let (name, id, value) = (name.clone(), id.clone(), value.clone());
+        let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+        let key = self.key.clone();
+        self.write(move |write| {
+            let Found {
+                secret,
+                held,
+                version,
+            } = rows::find(write.statement(), &name, Some(&Which::Id(id.clone())))?;
+            let announced = version.is_some();
+            if let Some(stored) = version.and_then(|version| version.sealed) {
+                if !holds(&key.open_value(&name, &id, &stored)?, &value) {
+                    return Err(rules::version_exists(&id));
+                }
+                let labels = rules::labels_of(&held, &id);
+                return Ok(Put {
+                    stored: false,
+                    labels,
+                    abandoned: None,
+                });
             }
-            let labels = rules::labels_of(&held, id);
-            return Ok(Put {
-                stored: false,
+            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+            let after = rules::put(&held, &id, &labels)?;
+            if announced {
+                rows::fill_version(write.statement(), secret, &id, &sealed)?;
+            } else {
+                rows::insert_version(write.statement(), secret, &id, Some(&sealed), now_ms)?;
+            }
+            write.labels(secret, &held, &after.held)?;
+            if let Some(old_until_ms) = rules::old_until_ms(now_ms) {
+                rows::remove_old_versions(write.statement(), secret, old_until_ms)?;
+            }
+            rows::touch_secret(write.statement(), secret, now_ms)?;
+            write.commit()?;
+            let labels = rules::labels_of(&after.held, &id);
+            Ok(Put {
+                stored: true,
                 labels,
-                abandoned: None,
-            });
-        }
-        let after = rules::put(&held, id, labels)?;
-        if announced {
-            rows::fill_version(write.statement(), secret, id, sealed).await?;
-        } else {
-            rows::insert_version(write.statement(), secret, id, Some(sealed), now_ms).await?;
-        }
-        write.labels(secret, &held, &after.held).await?;
-        if let Some(old_until_ms) = rules::old_until_ms(now_ms) {
-            rows::remove_old_versions(write.statement(), secret, old_until_ms).await?;
-        }
-        rows::touch_secret(write.statement(), secret, now_ms).await?;
-        write.commit().await?;
-        let labels = rules::labels_of(&after.held, id);
-        Ok(Put {
-            stored: true,
-            labels,
-            abandoned: after.abandoned,
+                abandoned: after.abandoned,
+            })
         })
+        .await
     }
 
     async fn move_label(
@@ -259,33 +285,37 @@ impl SecretStore for EmbeddedStore {
         to: Option<&VersionId>,
     ) -> Result<(), StoreError> {
         rules::check_label(label)?;
-        let now_ms = self.clock.now_ms();
-        let mut write = self.write().await?;
-        let wanted = to.cloned().map(Which::Id);
-        let Found {
-            secret,
-            held,
-            version,
-        } = rows::find(write.statement(), name, wanted.as_ref()).await?;
-        let to_has_value = version.map(|version| version.sealed.is_some());
-        let after = rules::move_label(&held, |_| to_has_value, label, from, to)?;
-        if after == held {
-            return Ok(());
-        }
-        write.labels(secret, &held, &after).await?;
-        rows::touch_secret(write.statement(), secret, now_ms).await?;
-        write.commit().await
+        let (name, label, now_ms) = (name.clone(), label.to_owned(), self.clock.now_ms());
+        let (from, to) = (from.cloned(), to.cloned());
+        self.write(move |write| {
+            let wanted = to.clone().map(Which::Id);
+            let Found {
+                secret,
+                held,
+                version,
+            } = rows::find(write.statement(), &name, wanted.as_ref())?;
+            let to_has_value = version.map(|version| version.sealed.is_some());
+            let (from, to) = (from.as_ref(), to.as_ref());
+            let after = rules::move_label(&held, |_| to_has_value, &label, from, to)?;
+            if after == held {
+                return Ok(());
+            }
+            write.labels(secret, &held, &after)?;
+            rows::touch_secret(write.statement(), secret, now_ms)?;
+            write.commit()
+        })
+        .await
     }
 
     async fn begin_run(&self, name: &SecretName) -> Result<Option<RunGuard>, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(errors::statement)?;
-        let secret = rows::secret(&mut connection, name).await?;
+        let name = name.clone();
+        let secret = self.read(move |file| rows::secret(file, &name)).await?;
         self.runs.begin(secret)
     }
 
     async fn notes(&self, name: &SecretName) -> Result<Notes, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(errors::statement)?;
-        rows::notes(&mut connection, name).await
+        let name = name.clone();
+        self.read(move |file| rows::notes(file, &name)).await
     }
 
     async fn write_notes(
@@ -295,35 +325,29 @@ impl SecretStore for EmbeddedStore {
         json: &str,
     ) -> Result<u64, StoreError> {
         rules::check_notes(json)?;
-        let mut write = self.write().await?;
-        let found = rows::notes(write.statement(), name).await?.revision;
-        if found != expected_revision {
-            return Err(rules::notes_revision_differs(expected_revision, found));
-        }
-        let notes = Notes {
-            json: json.to_owned(),
-            revision: found + 1,
-        };
-        rows::replace_notes(write.statement(), name, &notes).await?;
-        write.commit().await?;
-        Ok(notes.revision)
+        let (name, json) = (name.clone(), json.to_owned());
+        self.write(move |write| {
+            let found = rows::notes(write.statement(), &name)?.revision;
+            if found != expected_revision {
+                return Err(rules::notes_revision_differs(expected_revision, found));
+            }
+            let notes = Notes {
+                json,
+                revision: found + 1,
+            };
+            rows::replace_notes(write.statement(), &name, &notes)?;
+            write.commit()?;
+            Ok(notes.revision)
+        })
+        .await
     }
 }
 
-impl EmbeddedStore {
-    fn is_sealed_in(
-        &self,
-        name: &SecretName,
-        id: &VersionId,
-        value: &SecretString,
-        sealed: &[u8],
-    ) -> Result<bool, StoreError> {
-        let stored = self.key.open_value(name, id, sealed)?;
-        Ok(stored.expose_secret() == value.expose_secret())
-    }
+fn holds(stored: &SecretString, value: &SecretString) -> bool {
+    stored.expose_secret() == value.expose_secret()
 }
 
-/// The path as SQLite should see it: relative ones could begin with `file:`, which it takes for a URI.
+/// The path as SQLite should see it: connections are opened later, too, wherever the process works then.
 fn absolute(path: &Path) -> Result<path::PathBuf, OpenError> {
     path::absolute(path).map_err(|source| OpenError::File {
         doing: "finding",
@@ -332,40 +356,19 @@ fn absolute(path: &Path) -> Result<path::PathBuf, OpenError> {
     })
 }
 
-fn pool(options: SqliteConnectOptions, connections_max: u32) -> SqlitePool {
-    // A connection to a local file does not go stale, so nothing is asked of it before use and it is not replaced.
-    SqlitePoolOptions::new()
-        .max_connections(connections_max)
-        .test_before_acquire(false)
-        .max_lifetime(None)
-        .after_release(|connection, _| Box::pin(is_reusable(connection)))
-        .connect_lazy_with(options)
-}
-
-/// After a full disk or an input/output error SQLite rolls back by itself; sqlx then believes for good that the
-/// transaction goes on, and would refuse every later one on this connection.
-async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    // The answer comes after the rollback that a dropped transaction asked for.
-    connection.ping().await?;
-    Ok(!connection.is_in_transaction())
-}
-
-async fn open_key(
+fn open_key(
     path: &Path,
-    writer: &SqlitePool,
+    connection: &Connection,
     master: &MasterKey,
 ) -> Result<DataKey, OpenError> {
     let failed = file::database_error(path);
-    let mut connection = writer.acquire().await.map_err(&failed)?;
     // Asked again through SQLite, because the log may hold a newer header than the file.
-    let version: u32 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut *connection)
-        .await
+    let version = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(&failed)?;
     file::check_schema_version(path, version)?;
-    let wrapped: Vec<u8> = sqlx::query_scalar("SELECT wrapped_data_key FROM store")
-        .fetch_one(&mut *connection)
-        .await
+    let wrapped: Vec<u8> = connection
+        .query_row("SELECT wrapped_data_key FROM store", [], |row| row.get(0))
         .map_err(&failed)?;
     DataKey::unwrap(&wrapped, master).map_err(|seal::Broken| OpenError::WrongMasterKey {
         path: path.to_owned(),

@@ -5,10 +5,10 @@ use std::io::{Seek, SeekFrom, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
+use rusqlite::{Connection, TransactionBehavior};
 use secrecy::SecretString;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::{EmbeddedStore, MasterKey, OpenError};
@@ -36,18 +36,18 @@ impl Home {
         self.dir.path().join("store.db")
     }
 
-    async fn create(&self) -> Result<EmbeddedStore, OpenError> {
-        EmbeddedStore::create(&self.path(), &self.master, Arc::new(SystemClock)).await
+    fn create(&self) -> Result<EmbeddedStore, OpenError> {
+        EmbeddedStore::create(&self.path(), &self.master, Arc::new(SystemClock))
     }
 
-    async fn open(&self) -> Result<EmbeddedStore, OpenError> {
-        EmbeddedStore::open(&self.path(), &self.master, Arc::new(SystemClock)).await
+    fn open(&self) -> Result<EmbeddedStore, OpenError> {
+        EmbeddedStore::open(&self.path(), &self.master, Arc::new(SystemClock))
     }
 
     /// A closed store with one secret, as a file that this process has never opened.
     async fn with_a_store() -> Self {
         let home = Self::new();
-        let store = home.create().await.unwrap();
+        let store = home.create().unwrap();
         store.create_secret(&name(), new_secret()).await.unwrap();
         store.close().await;
         let copy = home.dir.path().join("copy");
@@ -68,9 +68,9 @@ impl Home {
     }
 
     /// Asserts that opening is refused for a reason that `expected` accepts, and leaves every byte in the folder.
-    async fn assert_refused(&self, expected: fn(&OpenError) -> bool) -> OpenError {
+    fn assert_refused(&self, expected: fn(&OpenError) -> bool) -> OpenError {
         let before = self.files();
-        let Err(error) = self.open().await else {
+        let Err(error) = self.open() else {
             panic!("this should have been refused")
         };
         assert!(expected(&error), "{error:?}");
@@ -95,19 +95,10 @@ fn new_secret() -> NewSecret {
     }
 }
 
-async fn sqlite(path: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .connect()
-        .await
-        .unwrap()
-}
-
-async fn run(path: &Path, sql: &'static str) {
-    let mut connection = sqlite(path).await;
-    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+fn run(path: &Path, sql: &str) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(sql).unwrap();
+    connection.close().unwrap();
 }
 
 #[tokio::test]
@@ -115,7 +106,7 @@ async fn a_store_is_one_private_file_and_opens_again() {
     let home = Home::with_a_store().await;
     let files: Vec<_> = home.files().into_iter().map(|(path, _)| path).collect();
     assert_eq!(files, [home.path()], "closing leaves one file");
-    let store = home.open().await.unwrap();
+    let store = home.open().unwrap();
     assert_eq!(
         store.get(&name(), &Which::current()).await.unwrap().id,
         id('a')
@@ -130,14 +121,14 @@ async fn a_store_is_one_private_file_and_opens_again() {
 async fn creating_never_overwrites() {
     let home = Home::with_a_store().await;
     let before = home.files();
-    let again = home.create().await;
+    let again = home.create();
     assert!(matches!(again.err(), Some(OpenError::Exists { .. })));
     assert!(home.files() == before);
 
     let text = Home::new();
     fs::write(text.path(), "my notes").unwrap();
     assert!(matches!(
-        text.create().await.err(),
+        text.create().err(),
         Some(OpenError::Exists { .. })
     ));
     assert_eq!(fs::read(text.path()).unwrap(), b"my notes");
@@ -145,14 +136,17 @@ async fn creating_never_overwrites() {
     let orphan = Home::new();
     let log = orphan.dir.path().join("store.db-wal");
     fs::write(&log, "left over").unwrap();
-    assert!(matches!(orphan.create().await.err(), Some(OpenError::Exists { path }) if path == log));
+    assert!(matches!(orphan.create().err(), Some(OpenError::Exists { path }) if path == log));
     assert_eq!(orphan.files().len(), 1);
 }
 
 #[tokio::test]
 async fn of_two_creators_at_once_one_wins() {
     let home = Home::new();
-    let (one, other) = tokio::join!(home.create(), home.create());
+    let (one, other) = thread::scope(|scope| {
+        let (one, other) = (scope.spawn(|| home.create()), scope.spawn(|| home.create()));
+        (one.join().unwrap(), other.join().unwrap())
+    });
     assert!(one.is_ok() != other.is_ok());
     let (winner, refused) = match (one, other) {
         (Ok(winner), Err(refused)) | (Err(refused), Ok(winner)) => (winner, refused),
@@ -167,18 +161,16 @@ async fn of_two_creators_at_once_one_wins() {
 #[tokio::test]
 async fn nothing_at_the_path_is_missing() {
     let home = Home::new();
-    home.assert_refused(|error| matches!(error, OpenError::Missing { .. }))
-        .await;
+    home.assert_refused(|error| matches!(error, OpenError::Missing { .. }));
 }
 
 #[tokio::test]
 async fn a_wrong_master_key_opens_nothing() {
     let mut home = Home::with_a_store().await;
     let right = std::mem::replace(&mut home.master, MasterKey::generate().unwrap());
-    home.assert_refused(|error| matches!(error, OpenError::WrongMasterKey { .. }))
-        .await;
+    home.assert_refused(|error| matches!(error, OpenError::WrongMasterKey { .. }));
     home.master = right;
-    home.open().await.unwrap();
+    home.open().unwrap();
 }
 
 #[tokio::test]
@@ -199,14 +191,12 @@ async fn a_truncated_store_is_refused_at_every_length() {
         whole.len() - 1,
     ] {
         fs::write(home.path(), &whole[..length]).unwrap();
-        home.assert_refused(|error| matches!(error, OpenError::Truncated { .. }))
-            .await;
+        home.assert_refused(|error| matches!(error, OpenError::Truncated { .. }));
     }
     fs::write(home.path(), b"").unwrap();
-    home.assert_refused(|error| matches!(error, OpenError::NotAStore { .. }))
-        .await;
+    home.assert_refused(|error| matches!(error, OpenError::NotAStore { .. }));
     fs::write(home.path(), whole).unwrap();
-    home.open().await.unwrap();
+    home.open().unwrap();
 }
 
 #[tokio::test]
@@ -215,33 +205,31 @@ async fn foreign_files_are_refused() {
 
     let text = Home::new();
     fs::write(text.path(), "[store]\nkind = \"embedded\"\n".repeat(50)).unwrap();
-    text.assert_refused(is_foreign).await;
+    text.assert_refused(is_foreign);
 
     let database = Home::new();
     run(
         &database.path(),
         "CREATE TABLE users (name TEXT); INSERT INTO users VALUES ('x');",
-    )
-    .await;
-    database.assert_refused(is_foreign).await;
+    );
+    database.assert_refused(is_foreign);
 
     let in_wal_mode = Home::new();
     run(
         &in_wal_mode.path(),
         "PRAGMA journal_mode = WAL; CREATE TABLE users (name TEXT);",
-    )
-    .await;
-    in_wal_mode.assert_refused(is_foreign).await;
+    );
+    in_wal_mode.assert_refused(is_foreign);
 
     let folder = Home::new();
     fs::create_dir(folder.path()).unwrap();
-    assert!(is_foreign(&folder.open().await.err().unwrap()));
+    assert!(is_foreign(&folder.open().err().unwrap()));
 }
 
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let home = Home::with_a_store().await;
-    run(&home.path(), "PRAGMA user_version = 2").await;
+    run(&home.path(), "PRAGMA user_version = 2");
     let newer = |error: &OpenError| {
         matches!(
             error,
@@ -252,7 +240,7 @@ async fn a_newer_schema_is_refused() {
             }
         )
     };
-    home.assert_refused(newer).await;
+    home.assert_refused(newer);
 }
 
 #[tokio::test]
@@ -263,14 +251,13 @@ async fn a_damaged_page_is_an_error_and_not_a_value() {
     file.seek(SeekFrom::Start(4_096)).unwrap();
     file.write_all(&vec![0xa5; usize::try_from(length).unwrap() - 4_096])
         .unwrap();
-    home.assert_refused(|error| matches!(error, OpenError::Damaged { .. }))
-        .await;
+    home.assert_refused(|error| matches!(error, OpenError::Damaged { .. }));
 }
 
 #[tokio::test]
 async fn altered_bytes_of_a_value_do_not_open() {
     let home = Home::with_a_store().await;
-    let store = home.open().await.unwrap();
+    let store = home.open().unwrap();
     store
         .put(&name(), &id('b'), &SecretString::from("other"), &["MINE"])
         .await
@@ -280,8 +267,7 @@ async fn altered_bytes_of_a_value_do_not_open() {
         &home.path(),
         "DROP TRIGGER a_value_never_changes;
          UPDATE version SET sealed = (SELECT sealed FROM version WHERE id LIKE 'b%') WHERE id LIKE 'a%';",
-    )
-    .await;
+    );
     let error = store.get(&name(), &Which::current()).await.unwrap_err();
     assert_eq!(error.code(), "DecryptionFailure");
     assert!(store.get(&name(), &Which::Id(id('b'))).await.is_ok());
@@ -290,17 +276,14 @@ async fn altered_bytes_of_a_value_do_not_open() {
 #[tokio::test]
 async fn the_schema_itself_refuses_what_must_never_be() {
     let home = Home::with_a_store().await;
-    let store = home.open().await.unwrap();
+    let store = home.open().unwrap();
     store
         .put(&name(), &id('b'), &SecretString::from("b"), &["MINE"])
         .await
         .unwrap();
     store.reserve(&name(), &id('c')).await.unwrap();
     let before = store.describe(&name()).await.unwrap();
-    let mut connection = super::schema::writing(&home.path())
-        .connect()
-        .await
-        .unwrap();
+    let connection = super::schema::writing(&home.path()).unwrap();
     for sql in [
         "DELETE FROM label WHERE label = 'AWSCURRENT'",
         "UPDATE label SET label = 'X' WHERE label = 'AWSCURRENT'",
@@ -316,7 +299,7 @@ async fn the_schema_itself_refuses_what_must_never_be() {
         "DELETE FROM secret",
         "INSERT INTO store VALUES (2, x'00')",
     ] {
-        let refused = sqlx::raw_sql(sql).execute(&mut connection).await;
+        let refused = connection.execute_batch(sql);
         assert!(refused.is_err(), "{sql}");
     }
     assert_eq!(store.describe(&name()).await.unwrap(), before);
@@ -325,7 +308,7 @@ async fn the_schema_itself_refuses_what_must_never_be() {
 #[tokio::test]
 async fn no_file_error_or_debug_output_holds_a_value() {
     let home = Home::with_a_store().await;
-    let store = home.open().await.unwrap();
+    let store = home.open().unwrap();
     let canary = || SecretString::from(CANARY);
     store
         .put(&name(), &id('b'), &canary(), &[labels::PENDING])
@@ -387,21 +370,19 @@ async fn no_file_error_or_debug_output_holds_a_value() {
 #[tokio::test]
 async fn a_writer_waits_for_another_process_and_readers_do_not() {
     let home = Home::with_a_store().await;
-    let store = home.open().await.unwrap();
-    let mut blocker = super::schema::writing(&home.path())
-        .connect()
-        .await
-        .unwrap();
+    let store = home.open().unwrap();
+    let mut blocker = super::schema::writing(&home.path()).unwrap();
     // The other process is in the middle of its write.
-    let mut stopped = blocker.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    sqlx::raw_sql("UPDATE secret SET changed_at_ms = 1")
-        .execute(&mut *stopped)
-        .await
+    let stopped = blocker
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .unwrap();
+    stopped
+        .execute("UPDATE secret SET changed_at_ms = 1", [])
         .unwrap();
     let name = name();
     assert!(store.get(&name, &Which::current()).await.is_ok());
     let writing = store.write_notes(&name, 0, "{}");
-    let (written, rolled_back) = tokio::join!(writing, stopped.rollback());
+    let (written, rolled_back) = tokio::join!(writing, async { stopped.rollback() });
     rolled_back.unwrap();
     assert_eq!(written.unwrap(), 1);
 }
@@ -411,6 +392,5 @@ async fn a_key_file_in_the_wrong_place_is_not_touched() {
     let home = Home::new();
     home.master.write_new_file(&home.path()).unwrap();
     fs::set_permissions(home.path(), Permissions::from_mode(0o600)).unwrap();
-    home.assert_refused(|error| matches!(error, OpenError::NotAStore { .. }))
-        .await;
+    home.assert_refused(|error| matches!(error, OpenError::NotAStore { .. }));
 }

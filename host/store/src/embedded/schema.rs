@@ -5,8 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use rusqlite::{Connection, OpenFlags};
 
 /// "KeyT" in ASCII: marks the file as ours (bytes 68 to 71 of its header).
 pub(super) const APPLICATION_ID: u32 = 0x4b65_7954;
@@ -75,24 +74,28 @@ BEGIN SELECT RAISE(ABORT, 'AWSCURRENT needs a value') WHERE NEW.label <> 'AWSCUR
 ";
 
 /// A connection that writes: WAL, so that readers never wait, and a commit that is on the disk before it returns.
-pub(super) fn writing(path: &Path) -> SqliteConnectOptions {
-    connecting(path).journal_mode(SqliteJournalMode::Wal)
+pub(super) fn writing(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connected(path)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    Ok(connection)
 }
 
 /// A connection on which every statement that writes is refused.
-pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
-    connecting(path).pragma("query_only", "ON")
+pub(super) fn reading(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connected(path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
 }
 
-fn connecting(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false)
-        .foreign_keys(true)
-        .synchronous(SqliteSynchronous::Full)
-        // macOS: a plain fsync leaves data in the drive's cache there.
-        .pragma("fullfsync", "ON")
-        .pragma("checkpoint_fullfsync", "ON")
-        .busy_timeout(BUSY_TIMEOUT)
-        .disable_statement_logging()
+fn connected(path: &Path) -> rusqlite::Result<Connection> {
+    // Neither made if it is missing nor taken for a URI; and one thread at a time uses it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // macOS: a plain fsync leaves data in the drive's cache there.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    Ok(connection)
 }

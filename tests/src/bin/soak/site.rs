@@ -100,12 +100,10 @@ impl Site {
     }
 
     /// The store as another process sees it.
-    pub(crate) async fn store(&self) -> Result<EmbeddedStore, Failure> {
+    pub(crate) fn store(&self) -> Result<EmbeddedStore, Failure> {
         let key = MasterKey::from_file(&self.folder().join("master.key")).map_err(text)?;
         let clock = Arc::new(SystemClock);
-        EmbeddedStore::open(&self.folder().join("store.db"), &key, clock)
-            .await
-            .map_err(text)
+        EmbeddedStore::open(&self.folder().join("store.db"), &key, clock).map_err(text)
     }
 
     fn set_up_roles(&self) -> Result<(), Failure> {

@@ -52,7 +52,7 @@ impl Witness {
             .build()
             .map_err(text)?;
         Ok(Self {
-            store: Arc::new(runtime.block_on(site.store())?),
+            store: Arc::new(site.store()?),
             runtime,
             port: site.cluster.port(),
         })

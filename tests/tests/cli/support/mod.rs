@@ -215,7 +215,6 @@ impl Workspace {
             .block_on(async {
                 let store =
                     EmbeddedStore::open(&self.path("store.db"), &key, Arc::new(SystemClock))
-                        .await
                         .unwrap();
                 work(store).await
             })

@@ -98,9 +98,7 @@ async fn child_creates_a_store() {
         return;
     };
     let clock = Arc::new(SystemClock);
-    EmbeddedStore::create(&folder.store(), &folder.master(), clock)
-        .await
-        .unwrap();
+    EmbeddedStore::create(&folder.store(), &folder.master(), clock).unwrap();
     acknowledge("created");
 }
 
@@ -123,18 +121,16 @@ async fn killed_while_a_store_is_created() {
         assert_eq!(status.signal(), Some(SIGKILL), "kill {kill_at}: {said:?}");
         let path = folder.store();
         let open = || EmbeddedStore::open(&path, &master, Arc::new(SystemClock));
-        match open().await {
+        match open() {
             Ok(_) => whole += 1,
             Err(OpenError::Missing { .. }) => {
                 absent += 1;
                 let clock = Arc::new(SystemClock);
-                EmbeddedStore::create(&folder.store(), &master, clock)
-                    .await
-                    .unwrap();
+                EmbeddedStore::create(&folder.store(), &master, clock).unwrap();
             }
             Err(error) => panic!("kill {kill_at}: {error}"),
         }
-        let store = open().await.unwrap();
+        let store = open().unwrap();
         store.create_secret(&name(), new_secret()).await.unwrap();
     }
     assert!(absent >= 5 && whole >= 1, "{absent} absent, {whole} whole");

@@ -230,7 +230,7 @@ impl Folder {
     }
 
     async fn open(&self, clock: Arc<ManualClock>) -> Store {
-        let store = EmbeddedStore::open(&self.store(), &self.master(), clock).await;
+        let store = EmbeddedStore::open(&self.store(), &self.master(), clock);
         Store::Embedded(store.unwrap())
     }
 
@@ -272,9 +272,7 @@ async fn template(path: &Path) -> Folder {
     let master = MasterKey::generate().unwrap();
     master.write_new_file(&folder.key()).unwrap();
     let clock = Arc::new(ManualClock::at_ms(START_MS));
-    let store = EmbeddedStore::create(&folder.store(), &master, clock)
-        .await
-        .unwrap();
+    let store = EmbeddedStore::create(&folder.store(), &master, clock).unwrap();
     let store = Store::Embedded(store);
     store.fill().await;
     store.close().await;
