@@ -2,7 +2,11 @@
 //! the door, and the companions that manifest and grant both name. What is gathered here is exactly
 //! what the plugin saw.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use keyturn_protocol::{Label, Labels, VersionId};
 use keyturn_runtime::{Call, CallError, Companion, OtherVersion, Standing, Version};
@@ -18,6 +22,26 @@ pub(crate) struct CallSource<'a> {
     pub(crate) store: &'a dyn SecretStore,
     pub(crate) credential: &'a Credential,
     pub(crate) rotation_id: &'a str,
+    pub(crate) values: &'a ValuesRead,
+}
+
+/// The values that a run has read, by version. A stored value never changes, so each is read once.
+#[derive(Default)]
+pub(crate) struct ValuesRead(Mutex<BTreeMap<VersionId, Version>>);
+
+impl ValuesRead {
+    fn find(&self, id: &VersionId) -> Option<Version> {
+        self.lock().get(id).cloned()
+    }
+
+    fn add(&self, id: &VersionId, version: &Version) {
+        self.lock().insert(id.clone(), version.clone());
+    }
+
+    /// Whole entries are whole after a panic, too.
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<VersionId, Version>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl CallSource<'_> {
@@ -106,10 +130,13 @@ impl CallSource<'_> {
 
     /// One version's value, read by its id.
     pub(crate) async fn value(&self, id: &VersionId) -> Result<Version, StoreError> {
+        if let Some(known) = self.values.find(id) {
+            return Ok(known);
+        }
         let which = Which::Id(keyturn_store::VersionId::new(id.as_str())?);
-        Ok(version(
-            self.store.get(&self.credential.secret, &which).await?,
-        ))
+        let version = version(self.store.get(&self.credential.secret, &which).await?);
+        self.values.add(id, &version);
+        Ok(version)
     }
 
     async fn companions(&self, current: &Version) -> Result<Vec<Companion>, Box<Failed>> {

@@ -14,7 +14,7 @@ use keyturn_protocol::{
 use keyturn_runtime::TargetEffect;
 
 use crate::{
-    call::CallSource,
+    call::{CallSource, ValuesRead},
     credential::Credential,
     effect::Effects,
     engine::EngineOptions,
@@ -32,6 +32,7 @@ pub(crate) struct Run<'a> {
     credential: &'a Credential,
     goal: Goal,
     recorder: Recorder<'a>,
+    values: ValuesRead,
     /// What has failed and not gone well since, by command, the newest last.
     problems: Vec<(&'static str, Problem)>,
     promoted: Option<Promoted>,
@@ -49,6 +50,7 @@ impl<'a> Run<'a> {
             credential,
             goal,
             recorder,
+            values: ValuesRead::default(),
             problems: Vec::new(),
             promoted: None,
             elsewhere: None,
@@ -120,6 +122,7 @@ impl<'a> Run<'a> {
                 store: self.options.store.as_ref(),
                 credential: self.credential,
                 rotation_id: self.recorder.rotation_id(),
+                values: &self.values,
             },
             options: self.options,
             goal: &self.goal,

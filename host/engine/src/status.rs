@@ -9,7 +9,7 @@ use keyturn_store::StoreError;
 use serde::Serialize;
 
 use crate::{
-    call::CallSource,
+    call::{CallSource, ValuesRead},
     credential::Credential,
     effect::liveness,
     engine::EngineOptions,
@@ -176,6 +176,7 @@ async fn ask(
         store: options.store.as_ref(),
         credential,
         rotation_id,
+        values: &ValuesRead::default(),
     };
     let call = source.gather(None, 1).await?;
     let subject = call.current.clone();
