@@ -14,16 +14,18 @@ pub enum Capability {
     Http,
     Random,
     Password,
+    KeyDerivation,
     Clock,
     Log,
 }
 
 impl Capability {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Endpoint,
         Self::Http,
         Self::Random,
         Self::Password,
+        Self::KeyDerivation,
         Self::Clock,
         Self::Log,
     ];
@@ -35,6 +37,7 @@ impl Capability {
             Self::Http => "http",
             Self::Random => "random",
             Self::Password => "password",
+            Self::KeyDerivation => "key-derivation",
             Self::Clock => "clock",
             Self::Log => "log",
         }

@@ -19,7 +19,7 @@ pub const SECTION: &str = "keyturn:manifest";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Manifest {
     pub name: String,
-    /// Version of the contract, such as `0.1.0`.
+    /// Version of the contract, such as `0.1.1`.
     pub contract: String,
     pub capabilities: BTreeSet<Capability>,
     pub secret: SecretManifest,

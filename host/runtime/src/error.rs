@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
+use crate::contract;
 use crate::manifest::ManifestError;
 
 /// Did the target change? Only `No` permits another value; `Unknown` forces a probe.
@@ -178,11 +179,20 @@ pub enum LoadError {
     #[error("{plugin} is not a valid component: {cause}; rebuild it with `keyturn plugin build`")]
     Invalid { plugin: String, cause: String },
     #[error(
-        "{plugin} speaks {found}, and this host speaks keyturn:rotation@0.1.0; rebuild it with the keyturn-sdk of this release"
+        "{plugin} speaks {found}, and this host speaks {}; rebuild it with the keyturn-sdk of this release",
+        contract::spoken()
     )]
     ContractVersion { plugin: String, found: String },
     #[error(
-        "{plugin} does not export keyturn:rotation/rotator@0.1.0; implement `Rotator` and call the SDK's export macro"
+        "{plugin} speaks keyturn:rotation@{found}, but its manifest says contract = \"{declared}\"; write contract = \"{found}\" into plugin.toml"
+    )]
+    ContractMismatch {
+        plugin: String,
+        found: String,
+        declared: String,
+    },
+    #[error(
+        "{plugin} does not export keyturn:rotation/rotator; implement `Rotator` and call the SDK's export macro"
     )]
     NoRotator { plugin: String },
     #[error(
@@ -198,9 +208,13 @@ pub enum LoadError {
     )]
     ImportWasi { plugin: String, import: String },
     #[error(
-        "{plugin} imports {import}, which is not part of keyturn:rotation@0.1.0; remove the dependency that imports it"
+        "{plugin} imports {import}, which is not part of keyturn:rotation@{contract}; remove the dependency that imports it"
     )]
-    ImportUnknown { plugin: String, import: String },
+    ImportUnknown {
+        plugin: String,
+        import: String,
+        contract: &'static str,
+    },
     #[error(
         "{plugin} carries no manifest (custom section `keyturn:manifest`); the SDK's export macro embeds plugin.toml, so build it with the macro"
     )]

@@ -3,6 +3,7 @@
 
 mod convert;
 mod imports;
+mod key_derivation;
 mod log;
 
 use std::sync::Arc;
@@ -59,6 +60,9 @@ pub(crate) fn link(
             Capability::Http => wit::http::add_to_linker::<_, Own>(linker, |state| state)?,
             Capability::Random => wit::random::add_to_linker::<_, Own>(linker, |state| state)?,
             Capability::Password => wit::password::add_to_linker::<_, Own>(linker, |state| state)?,
+            Capability::KeyDerivation => {
+                wit::key_derivation::add_to_linker::<_, Own>(linker, |state| state)?
+            }
             Capability::Clock => wit::clock::add_to_linker::<_, Own>(linker, |state| state)?,
             Capability::Log => wit::log::add_to_linker::<_, Own>(linker, |state| state)?,
         }

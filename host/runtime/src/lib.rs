@@ -14,6 +14,7 @@
 mod ambient;
 mod bindings;
 mod call;
+mod contract;
 mod endpoint;
 mod error;
 mod granted;

@@ -79,6 +79,14 @@ mod guest {
         imports::password::generate(target)
     }
 
+    pub(crate) fn pbkdf2_hmac_sha256(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
+        let mut key = [0; 32];
+        let derived = imports::key_derivation::pbkdf2_hmac_sha256(password, salt, iterations);
+        // The contract promises 32 bytes.
+        key.copy_from_slice(&derived);
+        key
+    }
+
     pub(crate) fn now_ms() -> u64 {
         imports::clock::now_ms()
     }
@@ -97,8 +105,10 @@ mod native {
     use crate::endpoint::{Binding, Member, NetError, Security};
     use crate::fake;
     use crate::http::{Request, Response};
+    use crate::key_derivation::ITERATIONS_MAX;
     use crate::log::Severity;
     use crate::password::Constraints;
+    use pbkdf2::sha2::Sha256;
 
     pub(crate) struct Stream(Box<dyn fake::Stream>);
 
@@ -149,6 +159,15 @@ mod native {
 
     pub(crate) fn generate_password(target: &Constraints) -> Result<String, String> {
         fake::with_host(|host| host.generate_password(target))
+    }
+
+    /// Nothing that a fake host could change about it, so it needs none.
+    pub(crate) fn pbkdf2_hmac_sha256(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
+        assert!(
+            (1..=ITERATIONS_MAX).contains(&iterations),
+            "the host takes 1 to {ITERATIONS_MAX} iterations"
+        );
+        pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(password, salt, iterations)
     }
 
     pub(crate) fn now_ms() -> u64 {

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The capabilities that a grant can name are one module each: [`endpoint`], [`http`], [`random`],
-//! [`password`], [`clock`] and [`log`](mod@log). Secrets are JSON objects, read and changed through
+//! [`password`], [`key_derivation`], [`clock`] and [`log`](mod@log). Secrets are JSON objects, read and changed through
 //! [`Members`], which keeps the text of every member that the plugin does not own.
 //!
 //! Natively the same calls reach the [`fake`] host, so that `cargo test` in a plugin crate needs
@@ -36,6 +36,7 @@ pub mod fake;
 #[cfg(all(target_arch = "wasm32", getrandom_backend = "custom"))]
 mod getrandom_hook;
 pub mod http;
+pub mod key_derivation;
 pub mod log;
 pub mod members;
 pub mod password;

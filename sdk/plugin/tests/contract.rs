@@ -22,7 +22,7 @@ fn world(text: &str) -> (Resolve, WorldId) {
 /// Can a host of `old` run a plugin of `new`?
 fn fits(old: &str, new: &str) -> Result<(), String> {
     let (mut resolve, old) = world(old);
-    let (other, new) = world(&new.replace("@0.1.0", "@0.1.1"));
+    let (other, new) = world(&new.replace("rotation@0.1.1", "rotation@0.1.2"));
     let remap = resolve.merge(other).map_err(|error| format!("{error:#}"))?;
     let new = remap
         .map_world(new, Default::default())
@@ -34,19 +34,19 @@ fn fits(old: &str, new: &str) -> Result<(), String> {
 fn the_shipped_contract_is_the_frozen_one() {
     assert_eq!(
         read("wit/rotation.wit"),
-        read("../../wit/0.1.0/rotation.wit")
+        read("../../wit/0.1.1/rotation.wit")
     );
 }
 
 #[test]
 fn the_frozen_world_fits_itself() {
-    let frozen = read("../../wit/0.1.0/rotation.wit");
+    let frozen = read("../../wit/0.1.1/rotation.wit");
     fits(&frozen, &frozen).unwrap();
 }
 
 #[test]
 fn a_changed_type_is_noticed() {
-    let frozen = read("../../wit/0.1.0/rotation.wit");
+    let frozen = read("../../wit/0.1.1/rotation.wit");
     let changed = frozen.replace(
         "enum applied { no, yes, unknown }",
         "enum applied { no, yes, unknown, perhaps }",
@@ -66,10 +66,17 @@ fn the_world_imports_the_capabilities_and_nothing_else() {
         .collect();
     imports.sort();
     let expected = [
-        "clock", "endpoint", "http", "log", "password", "random", "types",
+        "clock",
+        "endpoint",
+        "http",
+        "key-derivation",
+        "log",
+        "password",
+        "random",
+        "types",
     ];
     assert_eq!(
         imports,
-        expected.map(|name| format!("keyturn:rotation/{name}@0.1.0"))
+        expected.map(|name| format!("keyturn:rotation/{name}@0.1.1"))
     );
 }

@@ -87,6 +87,10 @@ endpoint.primary = { hosts = ["127.0.0.1"], ports = [PORT], tls = "disable" }"#,
     },
     /// The host remembers each password, to hide it: the number is bounded.
     loop_inside_password_calls: Case { does: "spin-password", ends: As(Trap, Host, Unknown, "at most 64 times"), ..SET },
+    /// The host computes them on other threads, where no fuel counts.
+    loop_inside_derivations: Case { does: "spin-derive", grant: BRIEF, ends: As(Timeout, Host, Unknown, "1.0 s"), ..SET },
+    derivation_without_end: Case { does: "derive", with: "4294967295", ends: As(Trap, Host, Unknown, "1 to 1000000 iterations"), ..SET },
+    key_of_a_huge_password: Case { does: "derive-long", with: "3000000", ends: As(TooLarge, Host, Unknown, "2097152 bytes at once"), ..SET },
     /// Nothing resolves, so nothing ever connects; the name server is not asked without end all the same.
     loop_inside_connect_calls: Case {
         does: "spin-connect",

@@ -22,8 +22,8 @@ pub(crate) const VENDOR_KEY: &str = "canary+vendor/key~4";
 /// `username` is an identity here, as it is for a kind whose users do not alternate.
 const MANIFEST: &str = r#"
 name = "hostile"
-contract = "0.1.0"
-capabilities = ["endpoint", "http", "random", "password", "clock", "log"]
+contract = "0.1.1"
+capabilities = ["endpoint", "http", "random", "password", "key-derivation", "clock", "log"]
 [secret]
 identity = ["/host", "/port", "/username"]
 public = ["/host", "/port", "/username"]

@@ -220,11 +220,11 @@ fn top_level_folders_are_fixed() {
 
 #[test]
 fn the_contract_is_the_same_wherever_it_ships() {
-    let frozen = fs::read(root().join("wit/0.1.0/rotation.wit")).unwrap();
+    let frozen = fs::read(root().join("wit/0.1.1/rotation.wit")).unwrap();
     let shipped = fs::read(root().join("sdk/plugin/wit/rotation.wit")).unwrap();
     assert!(
         frozen == shipped,
-        "sdk/plugin/wit/rotation.wit differs from wit/0.1.0/rotation.wit"
+        "sdk/plugin/wit/rotation.wit differs from wit/0.1.1/rotation.wit"
     );
 }
 

@@ -8,6 +8,7 @@ use wasmtime::component::Linker;
 
 use crate::bindings::PluginPre;
 use crate::capability::Capability;
+use crate::contract;
 use crate::endpoint::EndpointPolicy;
 use crate::error::GrantError;
 use crate::grant::Grant;
@@ -74,10 +75,10 @@ fn check_imports(plugin: &Plugin, grant: &Grant) -> Result<(), GrantError> {
 }
 
 fn not_granted(plugin: &Plugin, capability: Capability, fix: String) -> GrantError {
-    let import = format!("keyturn:rotation/{capability}@0.1.0");
+    let manifest = plugin.manifest();
     GrantError::ImportNotGranted {
-        plugin: plugin.manifest().name.clone(),
-        import,
+        plugin: manifest.name.clone(),
+        import: contract::interface(capability.name(), &manifest.contract),
         fix,
     }
 }

@@ -5,7 +5,7 @@ use wasmtime::component::{Resource, ResourceTableError};
 use wasmtime::{Error, Result, bail};
 use zeroize::Zeroizing;
 
-use super::HostState;
+use super::{HostState, key_derivation};
 use crate::bindings::keyturn::rotation as wit;
 use crate::bindings::keyturn::rotation::types as t;
 use crate::endpoint::{Binding, Connection, NetError, NetErrorKind, Security};
@@ -57,6 +57,17 @@ impl wit::password::Host for HostState {
             self.scrubber.add(password);
         }
         Ok(generated)
+    }
+}
+
+impl wit::key_derivation::Host for HostState {
+    async fn pbkdf2_hmac_sha256(
+        &mut self,
+        password: Vec<u8>,
+        salt: Vec<u8>,
+        iterations: u32,
+    ) -> Result<Vec<u8>> {
+        key_derivation::pbkdf2_hmac_sha256(Zeroizing::new(password), salt, iterations).await
     }
 }
 

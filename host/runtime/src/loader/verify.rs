@@ -7,12 +7,9 @@ use wasmtime::Engine;
 
 use super::inspect::{Inspection, inspect};
 use crate::capability::Capability;
+use crate::contract;
 use crate::error::LoadError;
 use crate::manifest::Manifest;
-
-const PACKAGE: &str = "keyturn:rotation/";
-const VERSION: &str = "0.1.0";
-const ROTATOR: &str = "keyturn:rotation/rotator@0.1.0";
 
 #[derive(Debug)]
 pub(super) struct Verified {
@@ -35,80 +32,89 @@ pub(super) fn verify(label: &str, wasm: &[u8]) -> Result<Verified, LoadError> {
     if inspection.core_module {
         return Err(LoadError::CoreModule { plugin: plugin() });
     }
-    check_version(label, &inspection)?;
-    let imports = imports(label, &inspection)?;
-    let manifest = manifest(label, &inspection)?;
+    let version = version(label, &inspection)?;
+    let imports = imports(label, &inspection, version)?;
+    let manifest = manifest(label, &inspection, version)?;
     if let Some(undeclared) = imports.difference(&manifest.capabilities).next() {
         return Err(LoadError::ImportUndeclared {
             plugin: plugin(),
-            import: format!("{PACKAGE}{undeclared}@{VERSION}"),
+            import: contract::interface(undeclared.name(), version),
             capability: *undeclared,
         });
     }
     Ok(Verified { manifest, imports })
 }
 
-fn check_version(label: &str, inspection: &Inspection) -> Result<(), LoadError> {
+/// That of the rotator which the component exports.
+fn version(label: &str, inspection: &Inspection) -> Result<&'static str, LoadError> {
     for name in inspection.exports.iter().chain(&inspection.imports) {
-        let Some((_, version)) = name
-            .strip_prefix(PACKAGE)
-            .and_then(|rest| rest.split_once('@'))
-        else {
-            continue;
-        };
-        if version != VERSION {
-            let found = format!("keyturn:rotation@{}", crate::text::line(version, 64));
-            return Err(LoadError::ContractVersion {
-                plugin: label.to_owned(),
-                found,
-            });
+        if let Some((_, version)) = split(name) {
+            known(label, version)?;
         }
     }
-    if inspection.exports.iter().any(|name| name == ROTATOR) {
-        return Ok(());
-    }
-    Err(LoadError::NoRotator {
+    let mut versions = contract::VERSIONS.into_iter();
+    let exported = versions.find(|version| {
+        let rotator = contract::interface("rotator", version);
+        inspection.exports.contains(&rotator)
+    });
+    exported.ok_or_else(|| LoadError::NoRotator {
         plugin: label.to_owned(),
     })
 }
 
-fn imports(label: &str, inspection: &Inspection) -> Result<BTreeSet<Capability>, LoadError> {
+/// Interface and version of a name of the contract.
+fn split(name: &str) -> Option<(&str, &str)> {
+    let name = name.strip_prefix(contract::PACKAGE)?.strip_prefix('/')?;
+    name.split_once('@')
+}
+
+fn known(label: &str, version: &str) -> Result<(), LoadError> {
+    if contract::VERSIONS.contains(&version) {
+        return Ok(());
+    }
+    let version = crate::text::line(version, 64);
+    Err(LoadError::ContractVersion {
+        plugin: label.to_owned(),
+        found: format!("{}@{version}", contract::PACKAGE),
+    })
+}
+
+fn imports(
+    label: &str,
+    inspection: &Inspection,
+    version: &'static str,
+) -> Result<BTreeSet<Capability>, LoadError> {
     let mut imports = BTreeSet::new();
     for import in &inspection.imports {
-        let (plugin, shown) = (label.to_owned(), crate::text::line(import, 256));
-        let interface = import
-            .strip_prefix(PACKAGE)
-            .and_then(|rest| rest.strip_suffix(VERSION))
-            .and_then(|rest| rest.strip_suffix('@'));
-        match interface {
-            Some("types") => {}
-            Some(name) => match Capability::from_name(name) {
-                Some(capability) => drop(imports.insert(capability)),
-                None => {
-                    return Err(LoadError::ImportUnknown {
-                        plugin,
-                        import: shown,
-                    });
-                }
-            },
-            None if import.starts_with("wasi:") => {
-                return Err(LoadError::ImportWasi {
-                    plugin,
-                    import: shown,
-                });
+        let interface = split(import).filter(|(_, of)| *of == version);
+        let capability = interface.and_then(|(name, _)| Capability::from_name(name));
+        match (interface, capability) {
+            (Some(("types", _)), _) => {}
+            (_, Some(capability)) if contract::has(version, capability) => {
+                imports.insert(capability);
             }
-            None => {
-                return Err(LoadError::ImportUnknown {
-                    plugin,
-                    import: shown,
-                });
-            }
+            _ => return Err(foreign(label, import, version)),
         }
     }
     Ok(imports)
 }
 
-fn manifest(label: &str, inspection: &Inspection) -> Result<Manifest, LoadError> {
+fn foreign(label: &str, import: &str, version: &'static str) -> LoadError {
+    let (plugin, shown) = (label.to_owned(), crate::text::line(import, 256));
+    if import.starts_with("wasi:") {
+        return LoadError::ImportWasi {
+            plugin,
+            import: shown,
+        };
+    }
+    LoadError::ImportUnknown {
+        plugin,
+        import: shown,
+        contract: version,
+    }
+}
+
+fn manifest(label: &str, inspection: &Inspection, version: &str) -> Result<Manifest, LoadError> {
     let plugin = || label.to_owned();
     let bytes = match inspection.manifests.as_slice() {
         [one] => one,
@@ -128,14 +134,12 @@ fn manifest(label: &str, inspection: &Inspection) -> Result<Manifest, LoadError>
         plugin: plugin(),
         source,
     })?;
-    if manifest.contract != VERSION {
-        let found = format!(
-            "keyturn:rotation@{}",
-            crate::text::line(&manifest.contract, 64)
-        );
-        return Err(LoadError::ContractVersion {
+    known(label, &manifest.contract)?;
+    if manifest.contract != version {
+        return Err(LoadError::ContractMismatch {
             plugin: plugin(),
-            found,
+            found: version.to_owned(),
+            declared: manifest.contract,
         });
     }
     Ok(manifest)

@@ -37,9 +37,10 @@ fn component(wit: &str) -> Vec<u8> {
         .unwrap()
 }
 
+/// The newest text under any version.
 fn contract(version: &str, import: &str) -> String {
-    let text = include_str!("../../../../wit/0.1.0/rotation.wit");
-    let text = text.replace("rotation@0.1.0", &format!("rotation@{version}"));
+    let text = include_str!("../../../../wit/0.1.1/rotation.wit");
+    let text = text.replace("rotation@0.1.1", &format!("rotation@{version}"));
     text.replace("export rotator;", &format!("export rotator;\n {import}"))
 }
 
@@ -150,16 +151,36 @@ async fn a_file_that_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn another_contract_version_is_refused() {
-    let wasm = with_manifest(component(&contract("0.2.0", "")), MANIFEST);
-    refused(wasm, "guest speaks keyturn:rotation@0.2.0, and this host speaks keyturn:rotation@0.1.0; rebuild it with the keyturn-sdk of this release").await;
+    let speaks = |version: &str| {
+        format!(
+            "guest speaks keyturn:rotation@{version}, and this host speaks keyturn:rotation@0.1.0 and 0.1.1; rebuild it with the keyturn-sdk of this release"
+        )
+    };
+    for version in ["0.1.2", "0.2.0", "1.1.0"] {
+        let wasm = with_manifest(component(&contract(version, "")), MANIFEST);
+        refused(wasm, &speaks(version)).await;
+    }
     let manifest = MANIFEST.replace("contract = \"0.1.0\"", "contract = \"9.9.9\"");
-    refused(guest(&manifest), "guest speaks keyturn:rotation@9.9.9, and this host speaks keyturn:rotation@0.1.0; rebuild it with the keyturn-sdk of this release").await;
+    refused(guest(&manifest), &speaks("9.9.9")).await;
+}
+
+#[tokio::test]
+async fn a_manifest_of_another_version_than_the_component_is_refused() {
+    let manifest = MANIFEST.replace("contract = \"0.1.0\"", "contract = \"0.1.1\"");
+    refused(guest(&manifest), "guest speaks keyturn:rotation@0.1.0, but its manifest says contract = \"0.1.1\"; write contract = \"0.1.0\" into plugin.toml").await;
+}
+
+/// wasmtime would link it: a newer version of an interface serves the older name.
+#[tokio::test]
+async fn an_old_component_gets_nothing_that_came_later() {
+    let wasm = with_manifest(component(&contract("0.1.0", "")), MANIFEST);
+    refused(wasm, "guest imports keyturn:rotation/key-derivation@0.1.0, which is not part of keyturn:rotation@0.1.0; remove the dependency that imports it").await;
 }
 
 #[tokio::test]
 async fn a_component_without_rotator_is_refused() {
     let wasm = component("package a:b; world plugin { export f: func(); }");
-    refused(wasm, "guest does not export keyturn:rotation/rotator@0.1.0; implement `Rotator` and call the SDK's export macro").await;
+    refused(wasm, "guest does not export keyturn:rotation/rotator; implement `Rotator` and call the SDK's export macro").await;
 }
 
 #[tokio::test]
@@ -179,11 +200,11 @@ async fn foreign_imports_are_refused() {
         "{}\npackage evil:host@1.0.0 {{ interface files {{ f: func(); }} }}",
         nested("evil:host/files@1.0.0")
     );
-    refused(component(&wit), "guest imports evil:host/files@1.0.0, which is not part of keyturn:rotation@0.1.0; remove the dependency that imports it").await;
+    refused(component(&wit), "guest imports evil:host/files@1.0.0, which is not part of keyturn:rotation@0.1.1; remove the dependency that imports it").await;
 }
 
 fn nested(import: &str) -> String {
-    contract("0.1.0", &format!("import {import};"))
+    contract("0.1.1", &format!("import {import};"))
 }
 
 #[tokio::test]
@@ -201,7 +222,7 @@ async fn a_manifest_error_points_at_line_and_key() {
         "the manifest of guest is invalid: line 2: name: use 1 to 64 of a-z, 0-9 and -",
     )
     .await;
-    refused(wrong("\"clock\"", "\"files\""), "the manifest of guest is invalid: line 4: capabilities: no capability \"files\"; there are endpoint, http, random, password, clock, log").await;
+    refused(wrong("\"clock\"", "\"files\""), "the manifest of guest is invalid: line 4: capabilities: no capability \"files\"; there are endpoint, http, random, password, key-derivation, clock, log").await;
     refused(wrong("\"/masterarn\"", "\"masterarn\""), "the manifest of guest is invalid: line 9: companion.admin.pointer: \"masterarn\" is not a JSON pointer; begin with /, as in \"/host\"").await;
     refused(wrong("\"tcp+upgrade\"", "\"udp\""), "the manifest of guest is invalid: line 18: endpoint.admin.protocol: no protocol \"udp\"; write \"tcp+upgrade\", \"tcp|tls\" or \"https\"").await;
     refused(wrong("secret = \"current\"", "secret = \"pending\""), "the manifest of guest is invalid: line 12: endpoint.primary.from: secret = \"pending\": endpoints come from \"current\" alone").await;
@@ -216,6 +237,8 @@ async fn a_descriptor_that_contradicts_the_manifest_is_refused() {
 
 #[tokio::test]
 async fn a_describe_that_traps_is_an_error() {
-    let wasm = with_manifest(component(&contract("0.1.0", "")), MANIFEST);
+    let manifest = MANIFEST.replace("contract = \"0.1.0\"", "contract = \"0.1.1\"");
+    let manifest = manifest.replace("\"clock\"", "\"clock\", \"key-derivation\"");
+    let wasm = with_manifest(component(&contract("0.1.1", "")), &manifest);
     refused(wasm, "`describe` of guest failed: `describe` of plugin scripted trapped (wasm trap: wasm `unreachable` instruction executed); the target did not change; this is a fault of the plugin, report it to its author").await;
 }

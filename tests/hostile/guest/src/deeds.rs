@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use crate::keyturn::rotation::key_derivation::pbkdf2_hmac_sha256;
 use crate::keyturn::rotation::{clock, endpoint, log, password, random};
 use crate::{Context, Error, Finding, Orders, error, finding, leaks, reach};
 
@@ -46,6 +47,15 @@ pub(crate) fn act(orders: &Orders, ctx: &Context, candidate: &str) -> Result<Vec
             };
             black_box(password::generate(&target).is_ok());
         },
+        "spin-derive" => loop {
+            black_box(pbkdf2_hmac_sha256(b"password", b"salt", 1_000_000));
+        },
+        "derive" => {
+            black_box(pbkdf2_hmac_sha256(b"password", b"salt", number as u32));
+        }
+        "derive-long" => {
+            black_box(pbkdf2_hmac_sha256(&vec![1; number], b"salt", 1));
+        }
         "spin-connect" => {
             for _ in 0..number {
                 black_box(endpoint::connect("primary", 0).is_ok());

@@ -6,7 +6,7 @@ mod leaks;
 mod lies;
 mod reach;
 
-wit_bindgen::generate!({ path: "../../../wit/0.1.0", world: "plugin" });
+wit_bindgen::generate!({ path: "../../../wit/0.1.1", world: "plugin" });
 
 use exports::keyturn::rotation::rotator::*;
 use keyturn::rotation::types::{

@@ -1,6 +1,7 @@
 //! Does what `settings.script` says, step by step (`;` between steps), and answers with one
 //! finding per step. It is as hostile as its script.
 
+// The first version of the contract, for good: this guest proves that plugins of it still run.
 wit_bindgen::generate!({ path: "../../../../wit/0.1.0", world: "plugin" });
 
 use exports::keyturn::rotation::rotator::*;

@@ -1,0 +1,27 @@
+//! The versions of the contract that this host speaks. It is built from the newest one alone: a later version only
+//! adds, and wasmtime gives a component whatever it names under an older version of the same minor number.
+
+use crate::capability::Capability;
+
+pub(crate) const PACKAGE: &str = "keyturn:rotation";
+
+/// Oldest first.
+pub(crate) const VERSIONS: [&str; 2] = ["0.1.0", "0.1.1"];
+
+/// Whether a plugin of this version may import that: wasmtime would also give it what came later.
+pub(crate) fn has(version: &str, capability: Capability) -> bool {
+    match capability {
+        Capability::KeyDerivation => version != "0.1.0",
+        _ => true,
+    }
+}
+
+/// An interface as a plugin of this version names it.
+pub(crate) fn interface(name: &str, version: &str) -> String {
+    format!("{PACKAGE}/{name}@{version}")
+}
+
+/// All versions, for errors.
+pub(crate) fn spoken() -> String {
+    format!("{PACKAGE}@{}", VERSIONS.join(" and "))
+}
