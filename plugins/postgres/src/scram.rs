@@ -1,7 +1,7 @@
 //! The client's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677), without I/O and without
-//! randomness: the nonce is a parameter. It exists beside postgres-protocol's because that one derives the same key
-//! anew at every login and keys its HMAC anew in every round, which a sandbox pays for several times over. It never
-//! puts the password into a message, and it believes no server that does not prove that it knows the verifier.
+//! randomness: the nonce is a parameter. It exists beside postgres-protocol's because that one derives the key itself,
+//! anew at every login, which a sandbox pays for several times over. It never puts the password into a message, and it
+//! believes no server that does not prove that it knows the verifier.
 
 use crate::salted::{self, SaltedPassword};
 use base64::Engine;

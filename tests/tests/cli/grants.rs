@@ -39,6 +39,18 @@ fn a_host_that_is_not_granted() {
 }
 
 #[test]
+fn a_capability_that_is_not_granted() {
+    denied(
+        "grant.capabilities = [\"endpoint\", \"random\", \"password\", \"log\"]\ngrant.endpoint.primary = { hosts = [\"127.0.0.1\"] }",
+        &value("127.0.0.1", 5432),
+        &[
+            "keyturn:rotation/key-derivation@0.1.1, which is not granted",
+            "add \"key-derivation\" to grant.capabilities",
+        ],
+    );
+}
+
+#[test]
 fn a_port_that_is_not_granted() {
     denied(
         "grant.endpoint.primary = { hosts = [\"127.0.0.1\"], ports = [5432] }",
