@@ -38,11 +38,15 @@ fn a_host_that_is_not_granted() {
     );
 }
 
+/// Found when the configuration is read, before a secret is.
 #[test]
 fn a_capability_that_is_not_granted() {
-    denied(
-        "grant.capabilities = [\"endpoint\", \"random\", \"password\", \"log\"]\ngrant.endpoint.primary = { hosts = [\"127.0.0.1\"] }",
-        &value("127.0.0.1", 5432),
+    let workspace = Workspace::with(&format!(
+        "[secret.\"{SECRET}\"]\nplugin = \"postgres\"\ngrant.capabilities = [\"endpoint\", \"random\", \"password\", \"log\"]\ngrant.endpoint.primary = {{ hosts = [\"127.0.0.1\"] }}\n"
+    ));
+    workspace.create(SECRET, &value("127.0.0.1", 5432).to_string());
+    workspace.run(&["rotate", SECRET]).failed(
+        3,
         &[
             "keyturn:rotation/key-derivation@0.1.1, which is not granted",
             "add \"key-derivation\" to grant.capabilities",
