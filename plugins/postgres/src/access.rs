@@ -4,8 +4,16 @@
 
 use crate::door::{Door, Knock, Link};
 use crate::errors::INVALID_PASSWORD;
+use crate::knocking::Knocking;
 use crate::secret::Login;
 use keyturn_sdk::{Context, Error, Version};
+
+/// A value that may open a door, with its login there, which may be under way.
+pub(crate) struct Attempt {
+    version_id: String,
+    login: Login,
+    pub(crate) knocking: Knocking,
+}
 
 /// A value that opened a door, with the session that it opened.
 pub(crate) struct Key {
@@ -14,25 +22,56 @@ pub(crate) struct Key {
     pub(crate) link: Link,
 }
 
-/// The first of CURRENT and the older values that logs in, among those that `fits` lets through.
-/// `None` if every one of them is refused; a broken path is an error.
-pub(crate) fn open_with(
+impl Attempt {
+    fn new(version: &Version, login: Login, door: &Door) -> Attempt {
+        Attempt {
+            version_id: version.id.clone(),
+            knocking: door.knocking(&login),
+            login,
+        }
+    }
+
+    /// The key, or the error that says why it does not open.
+    pub(crate) fn must_open(self, whose: &str) -> Result<Key, Error> {
+        Ok(Key {
+            link: enter(self.knocking, whose)?,
+            version_id: self.version_id,
+            login: self.login,
+        })
+    }
+}
+
+/// CURRENT's own login, not begun yet.
+pub(crate) fn current(ctx: &Context, door: &Door) -> Result<Attempt, Error> {
+    let login = Login::read(&ctx.current, "AWSCURRENT")?;
+    Ok(Attempt::new(&ctx.current, login, door))
+}
+
+/// Of CURRENT and the older values those that `fits` lets through, none of them begun yet.
+pub(crate) fn attempts(
     ctx: &Context,
     door: &Door,
     fits: impl Fn(&Login) -> bool,
-) -> Result<Option<Key>, Error> {
+) -> Result<Vec<Attempt>, Error> {
     let current = Login::read(&ctx.current, "AWSCURRENT")?;
     let older = ctx.others.iter().map(|other| &other.version);
     // An older value that cannot even be read opens nothing; CURRENT's shape was checked above.
     let logins = older.filter_map(|v| Login::read(v, "an older version").ok().map(|l| (v, l)));
-    for (version, login) in std::iter::once((&ctx.current, current)).chain(logins) {
-        if !fits(&login) {
-            continue;
-        }
-        if let Knock::Opened(link) = door.knock(&login)? {
+    let logins = std::iter::once((&ctx.current, current)).chain(logins);
+    Ok(logins
+        .filter(|(_, login)| fits(login))
+        .map(|(version, login)| Attempt::new(version, login, door))
+        .collect())
+}
+
+/// The first that logs in; those behind it are not tried. `None` if every one of them is refused; a
+/// broken path is an error.
+pub(crate) fn first_to_open(attempts: Vec<Attempt>) -> Result<Option<Key>, Error> {
+    for attempt in attempts {
+        if let Knock::Opened(link) = attempt.knocking.answer()? {
             return Ok(Some(Key {
-                version_id: version.id.clone(),
-                login,
+                version_id: attempt.version_id,
+                login: attempt.login,
                 link,
             }));
         }
@@ -40,32 +79,40 @@ pub(crate) fn open_with(
     Ok(None)
 }
 
-/// CURRENT's own key, or the error that says why it does not open.
-pub(crate) fn current_only(ctx: &Context, door: &Door) -> Result<Key, Error> {
-    let login = Login::read(&ctx.current, "AWSCURRENT")?;
-    let link = enter(door, &login, "the login of AWSCURRENT")?;
-    Ok(Key {
-        version_id: ctx.current.id.clone(),
-        login,
-        link,
-    })
+/// The first of CURRENT and the older values that logs in.
+pub(crate) fn open(ctx: &Context, door: &Door) -> Result<Option<Key>, Error> {
+    first_to_open(attempts(ctx, door, |_| true)?)
+}
+
+/// The admin secret's login, not begun yet, if there is one.
+pub(crate) fn admin(ctx: &Context, door: &Door) -> Result<Option<Knocking>, Error> {
+    let Some(companion) = ctx.companion("admin") else {
+        return Ok(None);
+    };
+    let current = Login::read(&ctx.current, "AWSCURRENT")?;
+    let admin = Login::read(&companion.version, "the admin secret")?;
+    Ok(Some(door.knocking(&admin.in_database(&current.database))))
 }
 
 /// A session with the right to change roles (or the hope of it): the admin secret's where there is
 /// one, else that of the value which opened the application's door.
-pub(crate) fn administrator(ctx: &Context, door: &Door, key: Option<Key>) -> Result<Link, Error> {
-    if let Some(version) = companion(ctx) {
-        let current = Login::read(&ctx.current, "AWSCURRENT")?;
-        let admin = Login::read(version, "the admin secret")?.in_database(&current.database);
-        return enter(door, &admin, "the login of the admin secret")
+pub(crate) fn administrator(
+    door: &Door,
+    key: Option<Key>,
+    admin: Option<Knocking>,
+) -> Result<Link, Error> {
+    if let Some(admin) = admin {
+        if let Some(key) = key {
+            key.link.close();
+        }
+        return enter(admin, "the login of the admin secret")
             .map_err(|error| error.detail("companion", "admin"));
     }
     match key {
         // The same door: the session that is open already serves.
         Some(key) if door.endpoint == Door::PRIMARY => Ok(key.link),
         Some(key) => enter(
-            door,
-            &key.login,
+            door.knocking(&key.login),
             "the login of AWSCURRENT's user as administrator",
         ),
         None => Err(Error::auth(
@@ -79,20 +126,16 @@ pub(crate) fn administrator(ctx: &Context, door: &Door, key: Option<Key>) -> Res
 /// Somebody who can look at the server on which roles are changed: the admin, or any known value.
 /// `None`: nobody gets in.
 pub(crate) fn observer(ctx: &Context, door: &Door) -> Result<Option<Link>, Error> {
-    if companion(ctx).is_some()
-        && let Ok(link) = administrator(ctx, door, None)
+    if let Ok(Some(admin)) = admin(ctx, door)
+        && let Ok(Knock::Opened(link)) = admin.answer()
     {
         return Ok(Some(link));
     }
-    Ok(open_with(ctx, door, |_| true)?.map(|key| key.link))
+    Ok(open(ctx, door)?.map(|key| key.link))
 }
 
-fn companion(ctx: &Context) -> Option<&Version> {
-    ctx.companion("admin").map(|companion| &companion.version)
-}
-
-fn enter(door: &Door, login: &Login, whose: &str) -> Result<Link, Error> {
-    match door.knock(login)? {
+fn enter(login: Knocking, whose: &str) -> Result<Link, Error> {
+    match login.answer()? {
         Knock::Opened(link) => Ok(link),
         Knock::WrongPassword(error) | Knock::Barred { error, .. } => Err(error.context(whose)),
     }

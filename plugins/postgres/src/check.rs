@@ -58,7 +58,8 @@ fn pair(
 ) -> Result<(), Error> {
     let partner = current.partner()?;
     let door = Door::writable()?;
-    let mut link = match access::administrator(ctx, &door, Some(key)) {
+    let admin = access::admin(ctx, &door);
+    let mut link = match admin.and_then(|admin| access::administrator(&door, Some(key), admin)) {
         Ok(link) => link,
         Err(error) => {
             found.fail("admin-login", error);

@@ -1,8 +1,10 @@
-//! One session with one server: TLS in-band, login, simple queries. It exists to keep two facts
-//! that decide a rotation: how the server checked the password, and whether a statement can have
-//! reached the server when something broke. It knows nothing of secrets, endpoints or rotation.
+//! One session with one server: TLS in-band and login ([`opening`]), simple queries. It exists to keep
+//! two facts that decide a rotation: how the server checked the password, and whether a statement can
+//! have reached the server when something broke. It knows nothing of secrets, endpoints or rotation.
 
-use crate::auth::{AuthError, Authentication, Proof, Step};
+pub(crate) mod opening;
+
+use crate::auth::Proof;
 use crate::wire::{self, Frames, Row, ServerError, WireError};
 use keyturn_sdk::Error;
 use postgres_protocol::message::backend::Message;
@@ -89,72 +91,11 @@ impl std::fmt::Debug for FramesBox {
 }
 
 impl<S: Stream> Session<S> {
-    pub(crate) fn open(
-        mut stream: S,
-        user: &str,
-        password: &str,
-        database: &str,
-        nonce: String,
-    ) -> Result<Session<S>, LoginFailure> {
-        let encrypted = secure(&mut stream)?;
-        let binding = if encrypted {
-            stream.channel_binding()
-        } else {
-            None
-        };
-        let startup = wire::startup(user, database).map_err(protocol)?;
-        stream.write(&startup).map_err(path)?;
-        let mut session = Session {
+    fn new(stream: S) -> Session<S> {
+        Session {
             stream,
             frames: FramesBox::default(),
             proof: Proof::Nothing,
-        };
-        let login = Authentication::new(user, password, encrypted, binding, nonce);
-        session.authenticate(login)?;
-        session.wait_until_ready()?;
-        Ok(session)
-    }
-
-    fn authenticate(&mut self, mut login: Authentication) -> Result<(), LoginFailure> {
-        loop {
-            let message = self.next().map_err(LoginFailure::Path)?;
-            match login.on(message) {
-                Ok(Step::Wait) => {}
-                Ok(Step::Send(bytes)) => self.stream.write(&bytes).map_err(path)?,
-                Ok(Step::Done(proof)) => {
-                    self.proof = proof;
-                    return Ok(());
-                }
-                Err(AuthError::Refused(error)) => {
-                    return Err(LoginFailure::Refused {
-                        error,
-                        password_was_right: false,
-                    });
-                }
-                Err(AuthError::Unsupported(why)) => {
-                    return Err(LoginFailure::Path(Error::unsupported(why)));
-                }
-                Err(AuthError::Protocol(why)) => {
-                    return Err(LoginFailure::Path(Error::protocol(why)));
-                }
-            }
-        }
-    }
-
-    fn wait_until_ready(&mut self) -> Result<(), LoginFailure> {
-        loop {
-            match self.next().map_err(LoginFailure::Path)? {
-                Message::ReadyForQuery(_) => return Ok(()),
-                Message::ErrorResponse(body) => {
-                    let error = wire::server_error(body.fields()).map_err(protocol)?;
-                    let password_was_right = self.proof != Proof::Nothing;
-                    return Err(LoginFailure::Refused {
-                        error,
-                        password_was_right,
-                    });
-                }
-                _ => {}
-            }
         }
     }
 
@@ -239,43 +180,6 @@ impl<S: Stream> Session<S> {
     pub(crate) fn close(mut self) {
         let _ = self.stream.write(&wire::terminate());
     }
-}
-
-/// TLS as the grant wants it; whether the connection is encrypted now.
-fn secure<S: Stream>(stream: &mut S) -> Result<bool, LoginFailure> {
-    match stream.security() {
-        Security::Plaintext => return Ok(false),
-        Security::Encrypted => return Ok(true),
-        Security::UpgradeRequired => {}
-    }
-    stream.write(&wire::ssl_request()).map_err(path)?;
-    // One byte and no more: what follows it in plaintext was injected by somebody (CVE-2021-23222).
-    match stream.read(1).map_err(path)?.first() {
-        Some(b'S') => {
-            stream.start_tls().map_err(path)?;
-            Ok(true)
-        }
-        Some(b'N') => Err(LoginFailure::Path(Error::tls(
-            "the server refuses TLS, which the grant demands; set ssl = on in postgresql.conf",
-        ))),
-        Some(b'E') => Err(LoginFailure::Path(
-            Error::unreachable("the server could not take the connection").retryable(true),
-        )),
-        Some(_) => Err(LoginFailure::Path(Error::protocol(
-            "the endpoint does not answer like PostgreSQL; is the port right?",
-        ))),
-        None => Err(LoginFailure::Path(Error::unreachable(
-            "the server closed the connection when TLS was asked for",
-        ))),
-    }
-}
-
-fn path(fault: NetFault) -> LoginFailure {
-    LoginFailure::Path(fault.error)
-}
-
-fn protocol(error: WireError) -> LoginFailure {
-    LoginFailure::Path(Error::protocol(error.0))
 }
 
 fn not_expected() -> Error {

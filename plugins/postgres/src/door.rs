@@ -1,20 +1,12 @@
-//! A place where one can log in: an endpoint's member. It turns the answers to a login into the
-//! few cases that the rotation tells apart, and refuses a server that checks no password before
-//! anybody could take its answer for a proof.
+//! A place where one can log in: an endpoint's member. It knows which places there are and what a
+//! login there can come to; how one goes is [`knocking`](crate::knocking)'s business.
 
-use crate::auth::Proof;
-use crate::client::{LoginFailure, NetFault, Security, Session, Stream};
-use crate::errors::{self, INVALID_AUTHORIZATION, INVALID_PASSWORD};
+use crate::client::{NetFault, Security, Session, Stream};
+use crate::knocking::Knocking;
 use crate::secret::Login;
-use crate::sql::ident;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use keyturn_sdk::{Applied, Error, Liveness, MemberReport, endpoint, random};
+use keyturn_sdk::{Applied, Error, Liveness, MemberReport, endpoint};
 use std::fmt;
 use std::io::{self, Read, Write};
-
-/// Of the client's nonce; RFC 5802 leaves the length open, libpq takes as many.
-const NONCE_BYTES: usize = 18;
 
 /// A session through the host.
 pub(crate) type Link = Session<endpoint::Connection>;
@@ -35,6 +27,20 @@ pub(crate) enum Knock {
         error: Error,
         password_was_right: bool,
     },
+}
+
+impl Knock {
+    /// 28P01? A session that was opened is closed.
+    pub(crate) fn found_wrong_password(self) -> bool {
+        match self {
+            Knock::WrongPassword(_) => true,
+            Knock::Barred { .. } => false,
+            Knock::Opened(link) => {
+                link.close();
+                false
+            }
+        }
+    }
 }
 
 impl Door {
@@ -80,41 +86,18 @@ impl Door {
             .collect())
     }
 
-    /// One login. Anything that is no verdict about the login is an error, and so is a server
-    /// that did not ask for a password.
+    /// One login, from its beginning to its answer.
     pub(crate) fn knock(&self, login: &Login) -> Result<Knock, Error> {
-        let doing = format!("the login of {} at endpoint `{self}`", ident(&login.user));
-        let connection = endpoint::connect(self.endpoint, self.member.index)
-            .map_err(|error| Error::from(error).context(&doing))?;
-        let opened = Session::open(
-            connection,
-            &login.user,
-            login.password.expose(),
-            &login.database,
-            STANDARD.encode(random::bytes(NONCE_BYTES)),
-        );
-        match opened {
-            Ok(link) if link.proof == Proof::Nothing => Err(Error::unprotected(format!(
-                "{doing} succeeded without a password; nothing changed; correct pg_hba.conf \
-                 (scram-sha-256 instead of trust, peer, ident or cert) before rotating"
-            ))),
-            Ok(link) => Ok(Knock::Opened(link)),
-            Err(LoginFailure::Path(error)) => Err(error.context(&doing)),
-            Err(LoginFailure::Refused {
-                error: server,
-                password_was_right,
-            }) => {
-                let error = errors::from_server(&doing, &server);
-                match server.code.as_str() {
-                    INVALID_PASSWORD => Ok(Knock::WrongPassword(error)),
-                    INVALID_AUTHORIZATION => Ok(Knock::Barred {
-                        error,
-                        password_was_right,
-                    }),
-                    _ => Err(error),
-                }
-            }
-        }
+        self.knocking(login).answer()
+    }
+
+    /// One login, not begun yet; see [`take_turns`](crate::knocking::take_turns).
+    pub(crate) fn knocking(&self, login: &Login) -> Knocking {
+        Knocking::new(self.clone(), login)
+    }
+
+    pub(crate) fn connect(&self) -> Result<endpoint::Connection, Error> {
+        endpoint::connect(self.endpoint, self.member.index).map_err(Error::from)
     }
 
     pub(crate) fn report(&self, applied: Applied, liveness: Liveness) -> MemberReport {

@@ -12,6 +12,7 @@ mod create;
 mod door;
 mod drift;
 mod errors;
+mod knocking;
 mod probe;
 mod retire;
 mod salted;

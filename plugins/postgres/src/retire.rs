@@ -2,9 +2,10 @@
 //! password of the *other* user and never touches the role that AWSCURRENT names; where both are
 //! the same role, the old password died when the new one was set, and only the proof is left.
 
-use crate::access;
+use crate::access::{self, Attempt, Key};
 use crate::change::{in_transaction, statement};
-use crate::door::{Door, Knock, Link};
+use crate::door::{Door, Link};
+use crate::knocking::take_turns;
 use crate::probe;
 use crate::secret::Login;
 use crate::server::{RoleFacts, Server};
@@ -14,6 +15,7 @@ use crate::sql::{ident, remove_password};
 use keyturn_sdk::{
     Applied, Context, Error, ErrorKind, Finding, Level, Liveness, Outcome, RetireRequest, Status,
 };
+use std::iter;
 
 pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, Error> {
     let current = Login::read(&ctx.current, "AWSCURRENT")?;
@@ -21,30 +23,47 @@ pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, 
     if old.user == current.user && old.password.expose() == current.password.expose() {
         return Ok(in_use_again());
     }
-    // If AWSCURRENT were dead, the value to retire could be the last one that works.
-    let key = access::current_only(ctx, &Door::primary()?).map_err(kept)?;
-    let door = Door::writable()?;
+    let mut key = access::current(ctx, &Door::primary()?)?;
     let mut work = Work {
         ctx,
-        door,
+        door: Door::writable()?,
         old,
         applied: Applied::No,
         findings: Vec::new(),
     };
     // The application has moved on to other users: these are not ours to change, but may be dead.
     if !work.old.is_of_the_family_of(&current) {
-        key.link.close();
-        return work.prove_dead("Keyturn does not change users of another name than AWSCURRENT's: remove its password or the role");
+        enter(key)?.link.close();
+        let liveness = probe::liveness(ctx, &work.door, &work.old);
+        return work.proven(liveness, "Keyturn does not change users of another name than AWSCURRENT's: remove its password or the role");
     }
-    let mut link = access::administrator(ctx, &work.door, Some(key))?;
+    // Whichever is answered first, nothing is changed before all of them are judged. Two of one role have two
+    // passwords, of which one opens.
+    let mut admin = access::admin(ctx, &work.door);
+    let mut old = work.door.knocking(&work.old);
+    take_turns(
+        iter::once(&mut key.knocking)
+            .chain(admin.iter_mut().flatten())
+            .chain([&mut old]),
+    );
+    let mut link = access::administrator(&work.door, Some(enter(key)?), admin?)?;
+    let refused = old.answer()?.found_wrong_password();
     if work.old.user != current.user {
-        work.remove_password(&mut link)?;
+        work.remove_password(&mut link, refused)?;
     }
     if let Some(age_ms) = request.end_sessions_older_than_ms {
         work.end_sessions(&mut link, age_ms)?;
     }
-    link.close();
-    work.prove_dead("look at pg_hba.conf and at who else sets this role's password")
+    let liveness = work.liveness(link, refused);
+    work.proven(
+        liveness,
+        "look at pg_hba.conf and at who else sets this role's password",
+    )
+}
+
+/// If AWSCURRENT were dead, the value to retire could be the last one that works.
+fn enter(current: Attempt) -> Result<Key, Error> {
+    current.must_open("the login of AWSCURRENT").map_err(kept)
 }
 
 /// After a failover to a server that lacks the last change, this is how it looks.
@@ -86,8 +105,8 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn remove_password(&mut self, link: &mut Link) -> Result<(), Error> {
-        let refused = matches!(self.door.knock(&self.old)?, Knock::WrongPassword(_));
+    /// `refused`: the old password was wrong just now.
+    fn remove_password(&mut self, link: &mut Link, refused: bool) -> Result<(), Error> {
         let server = Server::ask(link)?;
         server.must_be_writable(self.door.endpoint)?;
         let role = self.old.user.clone();
@@ -126,10 +145,20 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// `otherwise` says what to do if it is not.
-    fn prove_dead(self, otherwise: &str) -> Result<Outcome, Error> {
-        let liveness = probe::liveness(self.ctx, &self.door, &self.old)
-            .map_err(|error| error.applied(self.applied))?;
+    /// What a probe would say, with the session that is there as the observer: it is at the server where roles are
+    /// changed, and what it changed itself is committed. `refused`: the first of the two refusals was seen in this
+    /// call; what changed since then the second finds out.
+    fn liveness(&self, observer: Link, refused: bool) -> Result<Liveness, Error> {
+        if !refused && let Some(liveness) = probe::at_first_sight(&self.door, &self.old)? {
+            observer.close();
+            return Ok(liveness);
+        }
+        probe::confirm_dead(self.ctx, &self.door, &self.old, Some(observer))
+    }
+
+    /// `otherwise` says what to do if it is not dead.
+    fn proven(self, liveness: Result<Liveness, Error>, otherwise: &str) -> Result<Outcome, Error> {
+        let liveness = liveness.map_err(|error| error.applied(self.applied))?;
         if liveness != Liveness::Dead {
             let (user, door) = (ident(&self.old.user), &self.door);
             let found = match liveness {

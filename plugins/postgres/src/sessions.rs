@@ -27,8 +27,8 @@ pub(crate) fn usage(ctx: &Context, subject: &Version) -> Result<UsageReport, Err
         });
     }
     let door = Door::writable()?;
-    let key = access::open_with(ctx, &Door::primary()?, |_| true)?;
-    let mut link = access::administrator(ctx, &door, key)?;
+    let key = access::open(ctx, &Door::primary()?)?;
+    let mut link = access::administrator(&door, key, access::admin(ctx, &door)?)?;
     let report = report(&mut link, &subject_login.user)?;
     link.close();
     Ok(report)

@@ -6,6 +6,7 @@ use crate::access::{self, Key};
 use crate::change::{in_transaction, statement};
 use crate::door::{Door, Knock, Link};
 use crate::errors::INVALID_PASSWORD;
+use crate::knocking::take_turns;
 use crate::secret::Login;
 use crate::server::{self, RoleFacts, Server};
 use crate::sql::{self, ident};
@@ -13,6 +14,7 @@ use crate::verifier::{ITERATIONS, SALT_BYTES, verifier};
 use keyturn_sdk::{
     Applied, Context, Error, ErrorKind, Finding, Level, Liveness, Outcome, Status, Version, random,
 };
+use std::iter;
 
 /// Two users in turn: the candidate's role gets a new password, CURRENT's is not touched.
 pub(crate) fn alternating(ctx: &Context, candidate: &Version) -> Result<Outcome, Error> {
@@ -20,16 +22,25 @@ pub(crate) fn alternating(ctx: &Context, candidate: &Version) -> Result<Outcome,
     let wanted = Login::read(candidate, "the candidate")?;
     wanted.must_be_partner_of(&current)?;
     let door = Door::writable()?;
-    if already_applied(&door, &wanted)? {
+    // They are judged in this order, whichever is answered first. CURRENT logs in on primary, because that is
+    // where the application uses it.
+    let mut applied = door.knocking(&wanted);
+    let mut keys = access::attempts(ctx, &Door::primary()?, |_| true)?;
+    let mut admin = access::admin(ctx, &door);
+    take_turns(
+        iter::once(&mut applied)
+            .chain(keys.first_mut().map(|key| &mut key.knocking))
+            .chain(admin.iter_mut().flatten()),
+    );
+    if already_applied(&door, applied.answer()?)? {
         return Ok(finished(&door, Status::Unchanged, Applied::No).opened_with(&candidate.id));
     }
-    // On primary, because that is where the application uses CURRENT.
-    let key = access::open_with(ctx, &Door::primary()?, |_| true)?;
+    let key = access::first_to_open(keys)?;
     if let Some(key) = &key {
         spare_the_last_one(key, ctx, &wanted)?;
     }
     let opened_with = key.as_ref().map(|key| key.version_id.clone());
-    let mut link = access::administrator(ctx, &door, key)?;
+    let mut link = access::administrator(&door, key, admin?)?;
     let made = give_password(&mut link, &door, &current, &wanted)?;
     link.close();
 
@@ -43,12 +54,15 @@ pub(crate) fn single(ctx: &Context, candidate: &Version) -> Result<Outcome, Erro
     let wanted = Login::read(candidate, "the candidate")?;
     wanted.must_be_of_the_family_of(&Login::read(&ctx.current, "AWSCURRENT")?)?;
     let door = Door::primary()?;
+    // Together, because the role has one of the two passwords.
+    let mut applied = door.knocking(&wanted);
+    let mut keys = access::attempts(ctx, &door, |login| login.user == wanted.user)?;
+    take_turns(iter::once(&mut applied).chain(keys.first_mut().map(|key| &mut key.knocking)));
     // The candidate's refusal is also the negative control: a wrong value, on the very path.
-    if already_applied(&door, &wanted)? {
+    if already_applied(&door, applied.answer()?)? {
         return Ok(finished(&door, Status::Unchanged, Applied::No).opened_with(&candidate.id));
     }
-    let key = access::open_with(ctx, &door, |login| login.user == wanted.user)?;
-    let Some(mut key) = key else {
+    let Some(mut key) = access::first_to_open(keys)? else {
         return Err(Error::auth(format!(
             "no known password opens role {} at endpoint `{door}`; nothing changed; set one with \
              \\password in psql as an administrator and store it as AWSCURRENT",
@@ -78,8 +92,8 @@ pub(crate) fn single(ctx: &Context, candidate: &Version) -> Result<Outcome, Erro
     ))
 }
 
-fn already_applied(door: &Door, wanted: &Login) -> Result<bool, Error> {
-    match door.knock(wanted)? {
+fn already_applied(door: &Door, answer: Knock) -> Result<bool, Error> {
+    match answer {
         Knock::Opened(mut link) => {
             Server::ask(&mut link)?.must_be_writable(door.endpoint)?;
             link.close();

@@ -5,6 +5,7 @@
 use crate::access;
 use crate::door::{Door, Knock, Link};
 use crate::drift::Drift;
+use crate::knocking::take_turns;
 use crate::secret::{Login, in_order};
 use crate::server::{self, Server};
 use crate::sql::ident;
@@ -28,7 +29,15 @@ pub(crate) fn test(
     let mut doors = vec![Door::primary()?];
     doors.extend(Door::readers()?);
     for door in &doors {
-        let Some((mut link, server)) = visit(ctx, door, &wanted)? else {
+        let mut login = door.knocking(&wanted);
+        let mut wrong = door.knocking(&wanted.with_password(wrong_password()));
+        // A reader may lag: while it refuses the candidate, each of its refusals may count towards a lockout, so
+        // there the wrong password waits until the candidate has opened. And members are visited one after the
+        // other, for they may all lead to one server and the role may have CONNECTION LIMIT 1.
+        if door.endpoint == Door::PRIMARY {
+            take_turns([&mut login, &mut wrong]);
+        }
+        let Some((mut link, server)) = visit(ctx, door, login.answer()?)? else {
             outcome.status = Status::Pending(LAG_POLL_MS);
             outcome
                 .members
@@ -41,7 +50,7 @@ pub(crate) fn test(
                 .extend(drift_gate(&mut link, &current, &wanted, &server)?);
         }
         link.close();
-        refuse_a_wrong_password(door, &wanted)?;
+        must_be_refused(door, &wanted, wrong.answer()?)?;
         outcome
             .members
             .push(door.report(Applied::No, Liveness::Live));
@@ -50,15 +59,15 @@ pub(crate) fn test(
 }
 
 /// `None`: the member is a standby that has not heard of the new password yet.
-fn visit(ctx: &Context, door: &Door, wanted: &Login) -> Result<Option<(Link, Server)>, Error> {
-    match door.knock(wanted)? {
+fn visit(ctx: &Context, door: &Door, answer: Knock) -> Result<Option<(Link, Server)>, Error> {
+    match answer {
         Knock::Opened(mut link) => {
             let server = Server::ask(&mut link)?;
             Ok(Some((link, server)))
         }
         Knock::Barred { error, .. } => Err(error),
         Knock::WrongPassword(error) => {
-            let Some(mut link) = access::open_with(ctx, door, |_| true)?.map(|key| key.link) else {
+            let Some(mut link) = access::open(ctx, door)?.map(|key| key.link) else {
                 return Err(error);
             };
             let standby = Server::ask(&mut link)?.in_recovery;
@@ -69,8 +78,8 @@ fn visit(ctx: &Context, door: &Door, wanted: &Login) -> Result<Option<(Link, Ser
 }
 
 /// The negative control, without which `trust` in pg_hba.conf makes every test pass.
-fn refuse_a_wrong_password(door: &Door, wanted: &Login) -> Result<(), Error> {
-    match door.knock(&wanted.with_password(wrong_password()))? {
+fn must_be_refused(door: &Door, wanted: &Login, answer: Knock) -> Result<(), Error> {
+    match answer {
         Knock::WrongPassword(_) => Ok(()),
         Knock::Opened(_) => Err(Error::unprotected(format!(
             "{} at endpoint `{door}` was let in with a wrong password; correct pg_hba.conf \
@@ -175,7 +184,9 @@ mod tests {
         let _host = Host::new().endpoint("primary", script).install();
         let version = fake::version("v1", r#"{"username":"app","password":"right"}"#);
         let wanted = Login::read(&version, "the candidate")?;
-        refuse_a_wrong_password(&Door::primary()?, &wanted)
+        let door = Door::primary()?;
+        let wrong = door.knock(&wanted.with_password(wrong_password()))?;
+        must_be_refused(&door, &wanted, wrong)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::client::Security;
-use crate::client::tests::{Peer, frame, welcome};
+use crate::client::tests::{Peer, frame, open, welcome};
 use keyturn_sdk::ErrorKind;
 
 fn tag(tag: &[u8]) -> Vec<u8> {
@@ -21,7 +21,7 @@ fn change(answers: [&[u8]; 3], fail_write: Option<(usize, bool)>) -> Result<(), 
     let mut peer = Peer::new(Security::Plaintext, &[&welcome, begin, alter, commit]);
     // The first write is the startup message.
     peer.fail_write = fail_write.map(|(statement, sent)| (statement + 1, sent));
-    let mut session = Session::open(peer, "u", "p", "db", "a-nonce".into()).unwrap();
+    let mut session = open(peer).unwrap();
     in_transaction(&mut session, "the change", |session| {
         statement(session, "the change", "ALTER").map(drop)
     })

@@ -1,5 +1,6 @@
 //! Sessions with a scripted peer: what a server must never be able to make this client do.
 
+use super::opening::{Credentials, Opening, Progress};
 use super::*;
 use std::collections::VecDeque;
 
@@ -83,8 +84,21 @@ pub(crate) fn welcome() -> Vec<u8> {
     [frame(b'R', &[0; 4]), frame(b'Z', b"I")].concat()
 }
 
-fn open(peer: Peer) -> Result<Session<Peer>, LoginFailure> {
-    Session::open(peer, "u", "canary-pw", "db", "a-nonce".into())
+/// A whole login, one step after the other.
+pub(crate) fn open(peer: Peer) -> Result<Session<Peer>, LoginFailure> {
+    let credentials = Credentials {
+        user: "u".into(),
+        password: "canary-pw".into(),
+        database: "db".into(),
+        nonce: "a-nonce".into(),
+    };
+    let mut opening = Opening::begin(peer, credentials)?;
+    loop {
+        match opening.step()? {
+            Progress::Waiting(next) => opening = next,
+            Progress::Opened(session) => return Ok(session),
+        }
+    }
 }
 
 fn path_error(result: Result<Session<Peer>, LoginFailure>) -> Error {

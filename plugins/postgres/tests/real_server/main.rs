@@ -7,5 +7,6 @@ mod canary;
 mod common;
 mod faults;
 mod gates;
+mod logins;
 mod single;
 mod tls;
