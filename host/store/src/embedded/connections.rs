@@ -53,19 +53,20 @@ impl Connections {
         let done = task::spawn_blocking(move || {
             // Given back last, when the connection is idle again.
             let _turn = turn;
-            let idle = shared.idle().pop();
-            let mut connection = match idle {
-                Some(connection) => connection,
-                None => (shared.open)(&shared.path).map_err(errors::statement)?,
-            };
-            let answer = work(&mut connection);
-            // One whose rollback failed is no use to the next.
-            if connection.is_autocommit() {
-                shared.idle().push(connection);
-            }
-            answer
+            shared.work(work)
         });
         done.await.map_err(interrupted)?
+    }
+
+    /// Does `work` at once and on this thread: for what waits for no lock and is shorter than a hand-over.
+    pub(super) fn lend_here<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.0.turns.is_closed() {
+            return Err(closed());
+        }
+        self.0.work(work)
     }
 
     /// Closes all, once the work on them is done; nothing is lent from then on.
@@ -82,6 +83,23 @@ impl Connections {
 }
 
 impl Shared {
+    fn work<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => (self.open)(&self.path).map_err(errors::statement)?,
+        };
+        let answer = work(&mut connection);
+        // One whose rollback failed is no use to the next.
+        if connection.is_autocommit() {
+            self.idle().push(connection);
+        }
+        answer
+    }
+
     /// A list of whole connections is whole after a panic, too.
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)

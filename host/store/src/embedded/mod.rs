@@ -24,7 +24,7 @@ use std::path::{self, Path};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::Clock;
@@ -142,14 +142,14 @@ impl EmbeddedStore {
         .await
     }
 
-    /// What `look` sees is the file as of one moment.
-    async fn read<T: Send + 'static>(
+    /// What `look` sees is the file as of one moment. A reader waits for no writer, and a look at one secret takes a
+    /// tenth of the time that another thread would take to begin it.
+    fn read<T>(
         &self,
-        look: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        look: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.readers
-            .lend(move |connection| look(&*connection.transaction().map_err(errors::statement)?))
-            .await
+            .lend_here(|connection| look(&*snapshot(connection)?))
     }
 
     async fn write<T: Send + 'static>(
@@ -198,19 +198,17 @@ impl SecretStore for EmbeddedStore {
     }
 
     async fn describe(&self, name: &SecretName) -> Result<SecretDescription, StoreError> {
-        let name = name.clone();
-        self.read(move |file| rows::describe(file, &name)).await
+        self.read(|file| rows::describe(file, name))
     }
 
     async fn list(&self) -> Result<Vec<SecretDescription>, StoreError> {
-        self.read(rows::list).await
+        self.readers
+            .lend(|connection| rows::list(&*snapshot(connection)?))
+            .await
     }
 
     async fn get(&self, name: &SecretName, which: &Which) -> Result<StoredVersion, StoreError> {
-        let wanted = (name.clone(), which.clone());
-        let Found { held, version, .. } = self
-            .read(move |file| rows::find(file, &wanted.0, Some(&wanted.1)))
-            .await?;
+        let Found { held, version, .. } = self.read(|file| rows::find(file, name, Some(which)))?;
         let id = rules::wanted(&held, which)?;
         let version = version.ok_or_else(|| rules::no_version(id))?;
         let sealed = version.sealed.ok_or_else(|| rules::no_value(id))?;
@@ -308,14 +306,12 @@ impl SecretStore for EmbeddedStore {
     }
 
     async fn begin_run(&self, name: &SecretName) -> Result<Option<RunGuard>, StoreError> {
-        let name = name.clone();
-        let secret = self.read(move |file| rows::secret(file, &name)).await?;
+        let secret = self.read(|file| rows::secret(file, name))?;
         self.runs.begin(secret)
     }
 
     async fn notes(&self, name: &SecretName) -> Result<Notes, StoreError> {
-        let name = name.clone();
-        self.read(move |file| rows::notes(file, &name)).await
+        self.read(|file| rows::notes(file, name))
     }
 
     async fn write_notes(
@@ -341,6 +337,10 @@ impl SecretStore for EmbeddedStore {
         })
         .await
     }
+}
+
+fn snapshot(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
+    connection.transaction().map_err(errors::statement)
 }
 
 fn holds(stored: &SecretString, value: &SecretString) -> bool {

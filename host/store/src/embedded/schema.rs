@@ -44,6 +44,9 @@ CREATE TABLE version (
     UNIQUE (secret_id, id)
 ) STRICT;
 
+-- What a description says of versions, apart from the pages that their values fill.
+CREATE INDEX version_summary ON version (secret_id, ordinal, id, created_at_ms, (sealed IS NOT NULL));
+
 CREATE TABLE label (
     secret_id  INTEGER NOT NULL,
     label      TEXT NOT NULL,
