@@ -17,6 +17,7 @@ use keyturn_store::{
 };
 use secrecy::ExposeSecret;
 
+use crate::stage::visitors;
 use crate::support::*;
 
 const FIRST: &str = "keyturn-00000000-0000-4000-8000-000000000001";
@@ -107,7 +108,7 @@ async fn rotate(does: &str, with: &str) -> Rotation {
         events,
         described,
         store: MemoryStoreAt(store, secret),
-        visitors: listener.seen(),
+        visitors: visitors(&listener).await,
     }
 }
 
@@ -126,7 +127,7 @@ impl Rotation {
 }
 
 /// The boundary of what Keyturn can promise, see above.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_yes_to_everything_with_a_connection_is_believed_and_the_way_back_stays() {
     let rotation = rotate("nod", "").await;
     rotation.ended.as_ref().unwrap();
@@ -142,7 +143,7 @@ async fn a_yes_to_everything_with_a_connection_is_believed_and_the_way_back_stay
     assert!(rotation.visitors >= 2, "`set` and `test` both connect");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_yes_to_everything_without_a_connection_is_not_believed() {
     let rotation = rotate("yes", "").await;
     rotation.kept_current_after_a_fault();
@@ -156,21 +157,21 @@ async fn a_yes_to_everything_without_a_connection_is_not_believed() {
     assert!(value.contains("fresh-password"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn another_credentials_member_is_never_stored_changed() {
     let rotation = rotate("make", "other-credential").await;
     rotation.kept_current_after_a_fault();
     assert_eq!(rotation.described.versions.len(), 1, "nothing was stored");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn pending_for_ever_is_asked_a_bounded_number_of_times() {
     let rotation = rotate("stall", "0").await;
     rotation.kept_current(|reason| *reason == Reason::StillPending);
     assert_eq!(rotation.events.intents("set"), 31);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn try_again_for_ever_is_tried_a_bounded_number_of_times() {
     let rotation = rotate("ask-again", "0").await;
     rotation.kept_current_after_a_fault();

@@ -195,7 +195,7 @@ async fn peer(peer: Peer, forbidden: &Listener) -> Listener {
 
 /// How many came before this function did: listeners accept in the order of arrival, so once it has been
 /// seen itself, all earlier ones have been.
-async fn visitors(listener: &Listener) -> usize {
+pub(crate) async fn visitors(listener: &Listener) -> usize {
     let before = listener.seen();
     let address = ("127.0.0.1", listener.port);
     let own = tokio::net::TcpStream::connect(address).await.unwrap();
