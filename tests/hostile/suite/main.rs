@@ -5,6 +5,7 @@
 
 mod cases;
 mod memory;
+mod places;
 mod rotations;
 mod stage;
 mod support;

@@ -48,11 +48,17 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn new(resolver: Arc<dyn Resolver>) -> Self {
+        Self::with(RuntimeOptions {
+            resolver,
+            ..RuntimeOptions::default()
+        })
+    }
+
+    pub(crate) fn with(options: RuntimeOptions) -> Self {
         let lines = Lines::default();
         let runtime = Runtime::new(RuntimeOptions {
             log: Arc::new(lines.clone()),
-            resolver,
-            ..RuntimeOptions::default()
+            ..options
         });
         Self {
             runtime: runtime.unwrap(),

@@ -71,6 +71,11 @@ pub(crate) fn act(orders: &Orders, ctx: &Context, candidate: &str) -> Result<Vec
         "grow-at-once" => {
             core::arch::wasm32::memory_grow::<0>(number);
         }
+        "seek" => {
+            core::arch::wasm32::memory_grow::<0>(64);
+            let found = format!("found {} times", found_in_memory(with.as_bytes()));
+            return Ok(vec![finding(found)]);
+        }
         "grow-table" => loop {
             black_box(hostile_table_grow(1000));
         },
@@ -132,4 +137,18 @@ fn recurse(depth: u64) -> u64 {
 #[inline(never)]
 pub extern "C" fn hostile_table_grow(elements: u32) -> i32 {
     black_box(elements) as i32
+}
+
+/// How often a text lies anywhere in memory. `coded` holds it with each last bit flipped, so as not to be found itself.
+fn found_in_memory(coded: &[u8]) -> usize {
+    let memory_bytes = core::arch::wasm32::memory_size::<0>() << 16;
+    // All of the memory is this guest's, used or not.
+    let byte_at = |address: usize| unsafe { (address as *const u8).read_volatile() };
+    let begins_at = |start: usize| {
+        let mut offsets = coded.iter().enumerate();
+        offsets.all(|(offset, byte)| byte_at(start + offset) ^ 1 == *byte)
+    };
+    (1..memory_bytes - coded.len())
+        .filter(|start| begins_at(*start))
+        .count()
 }
