@@ -187,6 +187,8 @@ impl<'a> Run<'a> {
     }
 
     async fn wait(&mut self, why: WaitReason, ms: u64) -> io::Result<Event> {
+        // A wait may take hours, and no value has to lie in memory meanwhile.
+        self.values = ValuesRead::default();
         self.recorder.record(What::Waiting {
             why: words::waiting(why).to_owned(),
             ms,

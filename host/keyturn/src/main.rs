@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error), json),
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         tokio::select! {
             ended = commands::run(cli) => match ended {
                 Ok(code) => code,
@@ -34,5 +34,8 @@ fn main() -> ExitCode {
             },
             signal = signals::interrupted() => exit::interrupted(signal),
         }
-    })
+    });
+    // Whoever interrupts does not wait for a write that waits for another process; cut off, it is what a crash is.
+    runtime.shutdown_background();
+    code
 }

@@ -10,10 +10,17 @@ pub(crate) const VERSIONS: [&str; 2] = ["0.1.0", "0.1.1"];
 
 /// Whether a plugin of this version may import that: wasmtime would also give it what came later.
 pub(crate) fn has(version: &str, capability: Capability) -> bool {
-    match capability {
-        Capability::KeyDerivation => version != "0.1.0",
-        _ => true,
-    }
+    let since = match capability {
+        Capability::Endpoint
+        | Capability::Http
+        | Capability::Random
+        | Capability::Password
+        | Capability::Clock
+        | Capability::Log => "0.1.0",
+        Capability::KeyDerivation => "0.1.1",
+    };
+    let age = |wanted: &str| VERSIONS.iter().position(|known| *known == wanted);
+    age(version) >= age(since)
 }
 
 /// An interface as a plugin of this version names it.

@@ -94,6 +94,17 @@ pub(crate) fn admin(ctx: &Context, door: &Door) -> Result<Option<Knocking>, Erro
     Ok(Some(door.knocking(&admin.in_database(&current.database))))
 }
 
+/// The admin's login, if it may be made together with those of these roles: two sessions of one role may be more than
+/// it may have.
+pub(crate) fn of_another_role<'a>(
+    admin: &'a mut Result<Option<Knocking>, Error>,
+    logins: [&Login; 2],
+) -> Option<&'a mut Knocking> {
+    let admin = admin.as_mut().ok()?.as_mut()?;
+    let is_one_of_them = logins.iter().any(|login| admin.is_of(&login.user));
+    (!is_one_of_them).then_some(admin)
+}
+
 /// A session with the right to change roles (or the hope of it): the admin secret's where there is
 /// one, else that of the value which opened the application's door.
 pub(crate) fn administrator(
@@ -111,10 +122,11 @@ pub(crate) fn administrator(
     match key {
         // The same door: the session that is open already serves.
         Some(key) if door.endpoint == Door::PRIMARY => Ok(key.link),
-        Some(key) => enter(
-            door.knocking(&key.login),
-            "the login of AWSCURRENT's user as administrator",
-        ),
+        Some(Key { link, login, .. }) => {
+            link.close();
+            let whose = "the login of AWSCURRENT's user as administrator";
+            enter(door.knocking(&login), whose)
+        }
         None => Err(Error::auth(
             "no known value logs in and there is no admin secret; nothing changed; name one in \
              `masterarn` and grant it, or reset the password and store it as AWSCURRENT",

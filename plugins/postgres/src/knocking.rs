@@ -20,6 +20,7 @@ const NONCE_BYTES: usize = 18;
 /// One login. A session that it opened and nobody asked for is closed when this is dropped.
 pub(crate) struct Knocking {
     door: Door,
+    user: String,
     /// For errors.
     doing: String,
     stage: Stage,
@@ -58,6 +59,7 @@ impl Knocking {
         Knocking {
             doing: format!("the login of {} at endpoint `{door}`", ident(&login.user)),
             door,
+            user: login.user.clone(),
             stage: Stage::Before(Credentials {
                 user: login.user.clone(),
                 password: login.password.clone(),
@@ -68,12 +70,22 @@ impl Knocking {
         }
     }
 
+    pub(crate) fn is_of(&self, user: &str) -> bool {
+        self.user == user
+    }
+
     /// What it comes to; what is left of the login is done now. Anything that is no verdict about the login is an
     /// error, and so is a server that did not ask for a password.
     pub(crate) fn answer(mut self) -> Result<Knock, Error> {
         loop {
             if let Some(answer) = self.answer.take() {
                 return answer;
+            }
+            if let Stage::Over = self.stage {
+                return Err(Error::internal(format!(
+                    "{} ended without an answer",
+                    self.doing
+                )));
             }
             self.turn();
         }

@@ -37,24 +37,34 @@ pub(crate) fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, 
         let liveness = probe::liveness(ctx, &work.door, &work.old);
         return work.proven(liveness, "Keyturn does not change users of another name than AWSCURRENT's: remove its password or the role");
     }
-    // Whichever is answered first, nothing is changed before all of them are judged. Two of one role have two
-    // passwords, of which one opens.
+    // Whichever is answered first, nothing is changed before all of them are judged. Of one role no two are made
+    // together: it may have CONNECTION LIMIT 1, and its refusals may count towards a lockout until a login succeeds.
     let mut admin = access::admin(ctx, &work.door);
-    let mut old = work.door.knocking(&work.old);
+    let one_role = work.old.user == current.user;
+    let mut old = (!one_role).then(|| work.door.knocking(&work.old));
     take_turns(
         iter::once(&mut key.knocking)
-            .chain(admin.iter_mut().flatten())
-            .chain([&mut old]),
+            .chain(access::of_another_role(&mut admin, [&current, &work.old]))
+            .chain(&mut old),
     );
     let mut link = access::administrator(&work.door, Some(enter(key)?), admin?)?;
-    let refused = old.answer()?.found_wrong_password();
-    if work.old.user != current.user {
+    let refused = match old {
+        Some(old) => old.answer()?.found_wrong_password(),
+        None => false,
+    };
+    if !one_role {
         work.remove_password(&mut link, refused)?;
     }
     if let Some(age_ms) = request.end_sessions_older_than_ms {
         work.end_sessions(&mut link, age_ms)?;
     }
-    let liveness = work.liveness(link, refused);
+    let liveness = if one_role {
+        // Between its two refusals the role logs in anew.
+        link.close();
+        probe::liveness(ctx, &work.door, &work.old)
+    } else {
+        work.liveness(link, refused)
+    };
     work.proven(
         liveness,
         "look at pg_hba.conf and at who else sets this role's password",

@@ -30,7 +30,7 @@ pub(crate) fn alternating(ctx: &Context, candidate: &Version) -> Result<Outcome,
     take_turns(
         iter::once(&mut applied)
             .chain(keys.first_mut().map(|key| &mut key.knocking))
-            .chain(admin.iter_mut().flatten()),
+            .chain(access::of_another_role(&mut admin, [&wanted, &current])),
     );
     if already_applied(&door, applied.answer()?)? {
         return Ok(finished(&door, Status::Unchanged, Applied::No).opened_with(&candidate.id));
@@ -54,14 +54,12 @@ pub(crate) fn single(ctx: &Context, candidate: &Version) -> Result<Outcome, Erro
     let wanted = Login::read(candidate, "the candidate")?;
     wanted.must_be_of_the_family_of(&Login::read(&ctx.current, "AWSCURRENT")?)?;
     let door = Door::primary()?;
-    // Together, because the role has one of the two passwords.
-    let mut applied = door.knocking(&wanted);
-    let mut keys = access::attempts(ctx, &door, |login| login.user == wanted.user)?;
-    take_turns(iter::once(&mut applied).chain(keys.first_mut().map(|key| &mut key.knocking)));
-    // The candidate's refusal is also the negative control: a wrong value, on the very path.
-    if already_applied(&door, applied.answer()?)? {
+    // The candidate's refusal is also the negative control: a wrong value, on the very path. AWSCURRENT's login
+    // comes after it, because it is of the same role and ends what a lockout counts.
+    if already_applied(&door, door.knock(&wanted)?)? {
         return Ok(finished(&door, Status::Unchanged, Applied::No).opened_with(&candidate.id));
     }
+    let keys = access::attempts(ctx, &door, |login| login.user == wanted.user)?;
     let Some(mut key) = access::first_to_open(keys)? else {
         return Err(Error::auth(format!(
             "no known password opens role {} at endpoint `{door}`; nothing changed; set one with \

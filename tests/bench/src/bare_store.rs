@@ -1,4 +1,4 @@
-//! The floor under the embedded store: its writes as bare transactions. The same tables without their triggers, the
+//! The floor under the embedded store: its writes as bare transactions. The same tables and index without triggers, the
 //! same settings of SQLite, each statement prepared once; no rule is checked and nothing is sealed.
 
 use std::path::Path;
@@ -13,6 +13,7 @@ CREATE TABLE secret (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed_
     notes TEXT NOT NULL, notes_revision INTEGER NOT NULL) STRICT;
 CREATE TABLE version (ordinal INTEGER PRIMARY KEY, secret_id INTEGER NOT NULL, id TEXT NOT NULL, sealed BLOB,
     created_at_ms INTEGER NOT NULL, UNIQUE (secret_id, id)) STRICT;
+CREATE INDEX version_summary ON version (secret_id, ordinal, id, created_at_ms, (sealed IS NOT NULL));
 CREATE TABLE label (secret_id INTEGER NOT NULL, label TEXT NOT NULL, version_id TEXT NOT NULL,
     PRIMARY KEY (secret_id, label)) STRICT, WITHOUT ROWID;
 INSERT INTO secret VALUES (1, 'bench/jwt', 0, '{}', 0);

@@ -1,9 +1,12 @@
 //! Keys from passwords, on threads of their own: a derivation takes longer than a neighbour of the call may wait.
 //! Fuel does not count it; the call's deadline ends a plugin that derives without end.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::LazyLock;
+use std::thread::available_parallelism;
 
 use aws_lc_rs::pbkdf2;
+use tokio::sync::Semaphore;
 use wasmtime::{Result, bail};
 use zeroize::Zeroizing;
 
@@ -12,6 +15,10 @@ use zeroize::Zeroizing;
 const ITERATIONS_MAX: u32 = 1_000_000;
 
 const KEY_BYTES: usize = 32;
+
+/// Many calls that derive at once wait for each other and not for the rest of the process.
+static CORES: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)));
 
 /// PBKDF2 of RFC 8018. Password and salt are as long as one message from a plugin may be: both are hashed once.
 pub(super) async fn pbkdf2_hmac_sha256(
@@ -25,7 +32,9 @@ pub(super) async fn pbkdf2_hmac_sha256(
             "key-derivation.pbkdf2-hmac-sha256 takes 1 to {ITERATIONS_MAX} iterations, {iterations} were asked for"
         );
     };
+    let core = CORES.acquire().await?;
     let derived = tokio::task::spawn_blocking(move || {
+        let _core = core;
         let mut key = vec![0; KEY_BYTES];
         let algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
         pbkdf2::derive(algorithm, count, &salt, &password, &mut key);

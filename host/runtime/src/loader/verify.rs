@@ -45,14 +45,14 @@ pub(super) fn verify(label: &str, wasm: &[u8]) -> Result<Verified, LoadError> {
     Ok(Verified { manifest, imports })
 }
 
-/// That of the rotator which the component exports.
+/// That of the rotator which the component exports; of several the newest, which is the one that wasmtime calls.
 fn version(label: &str, inspection: &Inspection) -> Result<&'static str, LoadError> {
     for name in inspection.exports.iter().chain(&inspection.imports) {
         if let Some((_, version)) = split(name) {
             known(label, version)?;
         }
     }
-    let mut versions = contract::VERSIONS.into_iter();
+    let mut versions = contract::VERSIONS.into_iter().rev();
     let exported = versions.find(|version| {
         let rotator = contract::interface("rotator", version);
         inspection.exports.contains(&rotator)

@@ -3,13 +3,18 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::{self, JoinError};
+use tokio::time::timeout;
 
 use super::errors;
 use crate::error::{ErrorKind, StoreError};
+
+/// Longer than any one statement waits for another process, so that who comes next hears of that first.
+const TURN_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 pub(super) struct Connections(Arc<Shared>);
@@ -42,12 +47,14 @@ impl Connections {
         self.0.idle().push(connection);
     }
 
-    /// Does `work` once it is its turn. It is done to its end even if nobody waits for the answer any more.
+    /// Does `work` once it is its turn. It is done to its end even if nobody waits for the answer any more, and
+    /// whatever its caller held meanwhile: only the end of the process cuts it short, which is a crash.
     pub(super) async fn lend<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let turn = self.0.turns.clone().acquire_owned().await;
+        let turn = self.0.turns.clone().acquire_owned();
+        let turn = timeout(TURN_TIMEOUT, turn).await.map_err(|_| no_turn())?;
         let turn = turn.map_err(|_| closed())?;
         let shared = self.0.clone();
         let done = task::spawn_blocking(move || {
@@ -56,17 +63,6 @@ impl Connections {
             shared.work(work)
         });
         done.await.map_err(interrupted)?
-    }
-
-    /// Does `work` at once and on this thread: for what waits for no lock and is shorter than a hand-over.
-    pub(super) fn lend_here<T>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        if self.0.turns.is_closed() {
-            return Err(closed());
-        }
-        self.0.work(work)
     }
 
     /// Closes all, once the work on them is done; nothing is lent from then on.
@@ -106,6 +102,14 @@ impl Shared {
     }
 }
 
+fn no_turn() -> StoreError {
+    StoreError::new(
+        ErrorKind::Unavailable,
+        "no connection to the store came free in time",
+        "try again; if it stays, another call of this process is stuck",
+    )
+}
+
 fn closed() -> StoreError {
     StoreError::new(
         ErrorKind::Unavailable,
@@ -123,4 +127,87 @@ fn interrupted(error: JoinError) -> StoreError {
     )
     .with_source(error)
     .with_change_unknown()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Changed;
+
+    /// One connection to a database of its own.
+    fn one() -> Connections {
+        let connections = Connections::new(PathBuf::new(), |_| Connection::open_in_memory(), 1);
+        connections.add(Connection::open_in_memory().unwrap());
+        connections
+    }
+
+    /// A mark in the connection itself tells it from a new one.
+    async fn mark(connections: &Connections) {
+        let marked = connections.lend(|connection| {
+            connection.pragma_update(None, "user_version", 7).unwrap();
+            Ok(())
+        });
+        marked.await.unwrap();
+    }
+
+    async fn is_marked(connections: &Connections) -> bool {
+        let version = connections.lend(|connection| {
+            Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0)))
+        });
+        version.await.unwrap() == Ok(7)
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again() {
+        let connections = one();
+        mark(&connections).await;
+        assert!(is_marked(&connections).await);
+    }
+
+    #[tokio::test]
+    async fn after_a_panic_the_next_gets_its_turn_and_another_connection() {
+        let connections = one();
+        mark(&connections).await;
+        let interrupted = connections.lend::<()>(|_| panic!("as told")).await;
+        assert_eq!(interrupted.unwrap_err().changed(), Changed::Unknown);
+        assert!(!is_marked(&connections).await);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_left_open_goes_with_its_connection() {
+        let connections = one();
+        mark(&connections).await;
+        let left_open = connections.lend(|connection| {
+            connection.execute_batch("BEGIN").unwrap();
+            Ok(())
+        });
+        left_open.await.unwrap();
+        assert!(!is_marked(&connections).await);
+    }
+
+    #[tokio::test]
+    async fn closing_waits_for_the_work_and_nothing_is_lent_afterwards() {
+        let connections = one();
+        let (begin, begun) = std::sync::mpsc::channel::<()>();
+        let working = connections.clone();
+        let work = tokio::spawn(async move {
+            let work = working.lend(move |_| {
+                begun.recv().unwrap();
+                Ok(())
+            });
+            work.await
+        });
+        while connections.0.turns.available_permits() > 0 {
+            task::yield_now().await;
+        }
+        let closing = connections.clone();
+        let closed = tokio::spawn(async move { closing.close().await });
+        task::yield_now().await;
+        assert!(!closed.is_finished());
+        begin.send(()).unwrap();
+        work.await.unwrap().unwrap();
+        closed.await.unwrap();
+        let refused = connections.lend(|_| Ok(())).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    }
 }

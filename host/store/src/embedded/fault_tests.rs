@@ -42,7 +42,10 @@ fn id(number: usize) -> VersionId {
 async fn tell_the_writer(store: &EmbeddedStore, pragma: &'static str) {
     store
         .writer
-        .lend(move |connection| Ok(connection.execute_batch(pragma).unwrap()))
+        .lend(move |connection| {
+            connection.execute_batch(pragma).unwrap();
+            Ok(())
+        })
         .await
         .unwrap();
 }

@@ -170,7 +170,13 @@ fn build(path: &Path, master: &MasterKey) -> Result<(), OpenError> {
         .map_err(file_error("creating", path))?;
     let key = DataKey::generate().map_err(|_| OpenError::Randomness)?;
     let wrapped = key.wrap(master).map_err(|_| OpenError::Randomness)?;
-    write_schema(path, &wrapped).map_err(database_error(path))
+    write_schema(path, &wrapped).map_err(database_error(path))?;
+    // Closing does not say whether the log was taken into the file, which is what gets the store's name.
+    if fs::symlink_metadata(beside(path, "-wal")).is_ok() {
+        let left = io::Error::other("its log was not taken into it; is the disk full?");
+        return Err(file_error("closing", path)(left));
+    }
+    Ok(())
 }
 
 fn write_schema(path: &Path, wrapped: &[u8]) -> rusqlite::Result<()> {

@@ -24,7 +24,7 @@ use std::path::{self, Path};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::Clock;
@@ -142,14 +142,14 @@ impl EmbeddedStore {
         .await
     }
 
-    /// What `look` sees is the file as of one moment. A reader waits for no writer, and a look at one secret takes a
-    /// tenth of the time that another thread would take to begin it.
-    fn read<T>(
+    /// What `look` sees is the file as of one moment.
+    async fn read<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        look: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.readers
-            .lend_here(|connection| look(&*snapshot(connection)?))
+            .lend(move |connection| look(&*connection.transaction().map_err(errors::statement)?))
+            .await
     }
 
     async fn write<T: Send + 'static>(
@@ -198,17 +198,19 @@ impl SecretStore for EmbeddedStore {
     }
 
     async fn describe(&self, name: &SecretName) -> Result<SecretDescription, StoreError> {
-        self.read(|file| rows::describe(file, name))
+        let name = name.clone();
+        self.read(move |file| rows::describe(file, &name)).await
     }
 
     async fn list(&self) -> Result<Vec<SecretDescription>, StoreError> {
-        self.readers
-            .lend(|connection| rows::list(&*snapshot(connection)?))
-            .await
+        self.read(rows::list).await
     }
 
     async fn get(&self, name: &SecretName, which: &Which) -> Result<StoredVersion, StoreError> {
-        let Found { held, version, .. } = self.read(|file| rows::find(file, name, Some(which)))?;
+        let wanted = (name.clone(), which.clone());
+        let Found { held, version, .. } = self
+            .read(move |file| rows::find(file, &wanted.0, Some(&wanted.1)))
+            .await?;
         let id = rules::wanted(&held, which)?;
         let version = version.ok_or_else(|| rules::no_version(id))?;
         let sealed = version.sealed.ok_or_else(|| rules::no_value(id))?;
@@ -306,12 +308,14 @@ impl SecretStore for EmbeddedStore {
     }
 
     async fn begin_run(&self, name: &SecretName) -> Result<Option<RunGuard>, StoreError> {
-        let secret = self.read(|file| rows::secret(file, name))?;
+        let name = name.clone();
+        let secret = self.read(move |file| rows::secret(file, &name)).await?;
         self.runs.begin(secret)
     }
 
     async fn notes(&self, name: &SecretName) -> Result<Notes, StoreError> {
-        self.read(|file| rows::notes(file, name))
+        let name = name.clone();
+        self.read(move |file| rows::notes(file, &name)).await
     }
 
     async fn write_notes(
@@ -339,15 +343,12 @@ impl SecretStore for EmbeddedStore {
     }
 }
 
-fn snapshot(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
-    connection.transaction().map_err(errors::statement)
-}
-
 fn holds(stored: &SecretString, value: &SecretString) -> bool {
     stored.expose_secret() == value.expose_secret()
 }
 
-/// The path as SQLite should see it: connections are opened later, too, wherever the process works then.
+/// The path as SQLite should see it: relative ones could begin with `file:`, which it takes for a URI. And connections
+/// are opened later, too, wherever the process works then.
 fn absolute(path: &Path) -> Result<path::PathBuf, OpenError> {
     path::absolute(path).map_err(|source| OpenError::File {
         doing: "finding",

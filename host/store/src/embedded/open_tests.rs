@@ -6,10 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use secrecy::SecretString;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::{EmbeddedStore, MasterKey, OpenError};
 use crate::clock::SystemClock;
@@ -381,10 +383,11 @@ async fn a_writer_waits_for_another_process_and_readers_do_not() {
         .unwrap();
     let name = name();
     assert!(store.get(&name, &Which::current()).await.is_ok());
-    let writing = store.write_notes(&name, 0, "{}");
-    let (written, rolled_back) = tokio::join!(writing, async { stopped.rollback() });
-    rolled_back.unwrap();
-    assert_eq!(written.unwrap(), 1);
+    let mut writing = Box::pin(store.write_notes(&name, 0, "{}"));
+    let patience = Duration::from_millis(50);
+    assert!(timeout(patience, &mut writing).await.is_err(), "it waits");
+    stopped.rollback().unwrap();
+    assert_eq!(writing.await.unwrap(), 1);
 }
 
 #[tokio::test]

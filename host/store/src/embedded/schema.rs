@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 /// "KeyT" in ASCII: marks the file as ours (bytes 68 to 71 of its header).
 pub(super) const APPLICATION_ID: u32 = 0x4b65_7954;
@@ -44,7 +44,7 @@ CREATE TABLE version (
     UNIQUE (secret_id, id)
 ) STRICT;
 
--- What a description says of versions, apart from the pages that their values fill.
+-- What a description says of versions, apart from the pages that their values fill. Nothing but speed depends on it.
 CREATE INDEX version_summary ON version (secret_id, ordinal, id, created_at_ms, (sealed IS NOT NULL));
 
 CREATE TABLE label (
@@ -79,7 +79,15 @@ BEGIN SELECT RAISE(ABORT, 'AWSCURRENT needs a value') WHERE NEW.label <> 'AWSCUR
 /// A connection that writes: WAL, so that readers never wait, and a commit that is on the disk before it returns.
 pub(super) fn writing(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connected(path)?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // Where it cannot be, SQLite goes on with what it has and says only that.
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(rusqlite::Error::SqliteFailure(
+            ffi::Error::new(ffi::SQLITE_CANTOPEN),
+            Some("its file system has no shared memory, which the write-ahead log needs".into()),
+        ));
+    }
     Ok(connection)
 }
 
@@ -91,7 +99,7 @@ pub(super) fn reading(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn connected(path: &Path) -> rusqlite::Result<Connection> {
-    // Neither made if it is missing nor taken for a URI; and one thread at a time uses it.
+    // It is not made if it is missing, and one thread at a time uses it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
