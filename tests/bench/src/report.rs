@@ -65,7 +65,9 @@ pub(crate) struct Figure {
 pub(crate) fn markdown(rows: &[Row], figures: &[Figure], date: &str) -> String {
     let mut text = format!(
         "# Measured\n\nWritten by `make bench` on {date}: {}. Both sides of a ratio are measured in one \
-         run, in turn; times are medians unless they say otherwise.\n\n\
+         run, in turn; times are medians unless they say otherwise. A *floor* is the same work by a plain program, as \
+         little of it as can be; a *mark* is what we want the ratio to be. Of rows with the same name only the floor \
+         differs.\n\n\
          | what | time | floor | time | ratio | mark |\n|---|---|---|---|---|---|\n",
         machine::description()
     );

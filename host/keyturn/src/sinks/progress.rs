@@ -56,8 +56,8 @@ impl EventSink for Progress {
                         "  {effect:<16} {duration_ms:>9.1} ms  {result}: {}",
                         problem.message
                     ));
-                } else if let Some(step) = step {
-                    self.line(&format!("  {step:<16} {duration_ms:>9.1} ms  {result}"));
+                } else if let Some(done) = step.as_deref().or(retirement(effect)) {
+                    self.line(&format!("  {done:<16} {duration_ms:>9.1} ms  {result}"));
                 }
             }
             What::Waiting { why, ms } => {
@@ -93,6 +93,11 @@ impl EventSink for Progress {
         }
         Ok(())
     }
+}
+
+/// The end of an old value is none of the four steps, and the one effect that takes something away.
+fn retirement(effect: &str) -> Option<&str> {
+    (effect == "retire").then_some(effect)
 }
 
 fn name(event: &Event) -> String {
