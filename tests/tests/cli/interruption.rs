@@ -108,29 +108,6 @@ fn what_was_put_by_hand_after_an_interrupted_change_stays() {
     assert_eq!(labels, ["AWSCURRENT", "AWSPREVIOUS", "KEYTURN_RETIRING"]);
 }
 
-/// The old password is dead and its grace would have gone on for an hour: whoever comes next must not be told that it
-/// still works, but bring its end to an end.
-#[test]
-fn an_early_end_that_was_interrupted_goes_on_without_being_told_again() {
-    let festival = Festival::start_with(ClusterOptions::new(), "alternating", 3600);
-    let reached = |lines: &[String]| lines.iter().any(|line| kind_of(line) == "outcome retire");
-    for _ in 0..ATTEMPTS {
-        finish_now(&festival);
-        if rotate_and_kill(&festival, reached).as_deref() == Some("outcome retire") {
-            festival.current_logs_in();
-            festival.workspace.run(&["retire", SECRET]).succeeded();
-            assert!(
-                !festival
-                    .workspace
-                    .labels(SECRET)
-                    .contains_key("KEYTURN_RETIRING")
-            );
-            return;
-        }
-    }
-    panic!("no kill after the retirement");
-}
-
 /// On a server that writes everything that it is told into its log, for the scan at the end.
 fn start(strategy: &str) -> Festival {
     Festival::start_with(ClusterOptions::new().log_everything(), strategy, 1)

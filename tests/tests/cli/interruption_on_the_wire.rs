@@ -53,6 +53,29 @@ fn behind_a_proxy(strategy: &str) -> (Festival, Proxy) {
     (festival, proxy)
 }
 
+/// The old password is dead, and its grace would have gone on for an hour: whoever comes next must not be told that it
+/// still works, but bring its end to an end.
+#[test]
+fn an_early_end_that_was_interrupted_goes_on_without_being_told_again() {
+    let (festival, proxy) = behind_a_proxy("alternating");
+    festival.configure("alternating", 3600, "");
+    finish_now(&festival);
+    // AWSCURRENT, the administrator, the old value; then the first look whether its password is gone.
+    let look = 3;
+    let direction = Direction::ToServer;
+    let fault = Fault::BlackHoleAfter {
+        direction,
+        bytes: 0,
+    };
+    assert!(kill_within(&festival, &proxy, look, fault));
+    let without = "SELECT count(*) FROM pg_authid WHERE rolname LIKE 'festival_app%' AND rolcanlogin AND rolpassword IS NULL";
+    assert_eq!(festival.cluster.query(without).unwrap(), "1");
+    festival.current_logs_in();
+    festival.workspace.run(&["retire", SECRET]).succeeded();
+    let labels = festival.workspace.labels(SECRET);
+    assert!(!labels.contains_key("KEYTURN_RETIRING"), "{labels:?}");
+}
+
 /// Kills rotations at every cut and lets the next one continue. Answers how many were killed.
 fn kill_everywhere(festival: &Festival, proxy: &Proxy, continues: impl Fn(&Festival)) -> usize {
     let lengths = conversation_lengths(festival, proxy);
