@@ -39,8 +39,7 @@ enum Stage {
 /// the others are left where they are: whoever asks for their answers in order may not get to them any more, and
 /// must not wait for what a broken path has to say three times.
 ///
-/// Two of them must not both be able to open the same role, which may have CONNECTION LIMIT 1. With two passwords of
-/// one role, that is so.
+/// No two of them may be of one role: it may have CONNECTION LIMIT 1, and be locked after a few refusals in a row.
 pub(crate) fn take_turns<'a>(logins: impl IntoIterator<Item = &'a mut Knocking>) {
     let mut waiting: Vec<&mut Knocking> = logins.into_iter().collect();
     while !waiting.is_empty() {
