@@ -54,7 +54,7 @@ soak: build postgresql
 
 # Not part of CI: a figure needs a machine that does nothing else.
 bench: plugins postgresql
-	$(CARGO) build --workspace --bins --release
+	$(CARGO) build --workspace --release --bin keyturn-bench --bin keyturn
 	$(TARGET_DIR)/release/keyturn-bench tests/bench/RESULTS.md
 
 # What the last `make test` and `make fuzz` printed; nextest and fuzz.sh keep it.
