@@ -11,6 +11,7 @@ use harness::tls::Authority;
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::apart::{self, Part};
 use crate::measure;
 use crate::plain_rotation::{PLAIN_ROTATION, Plan, Visit};
 use crate::report::Row;
@@ -25,9 +26,11 @@ const ADMIN_NAME: &str = "bench/admin";
 const FIRST_PASSWORD: &str = "first-password-of-the-application";
 const ADMIN_PASSWORD: &str = "password-of-the-rotation-admin";
 
+/// The ratios, and what our side consists of.
+///
 /// # Errors
 /// No server to be had, or a command that fails, with what it said.
-pub(crate) fn rows() -> Result<Vec<Row>> {
+pub(crate) fn measure() -> Result<(Vec<Row>, Vec<Part>)> {
     // Two of a kind: what one changes would lock the other out.
     let (site, plain_site) = (Site::start()?, Site::start()?);
     let plan = plain_site.record()?;
@@ -43,10 +46,16 @@ pub(crate) fn rows() -> Result<Vec<Row>> {
         ),
     ];
     let mut rows = Vec::new();
+    let before = site.workspace.trail()?.len();
+    let mut whole = Duration::ZERO;
     for ((floor, plan), mark) in plans.into_iter().zip([Some(1.10), None]) {
         let pair = measure::in_turn(
             ROUNDS,
-            || timed(&mut site.workspace.command(&["rotate", NAME, "--now"])),
+            || {
+                let took = timed(&mut site.workspace.command(&["rotate", NAME, "--now"]))?;
+                whole += took;
+                Ok(took)
+            },
             || timed(Command::new(std::env::current_exe()?).args([PLAIN_ROTATION, &plan])),
         )?;
         let what = format!("postgres: a rotation ({visits} logins, {statements} statements)");
@@ -56,7 +65,9 @@ pub(crate) fn rows() -> Result<Vec<Row>> {
             None => row,
         });
     }
-    Ok(rows)
+    let trail = &site.workspace.trail()?[before..];
+    let rotations = trail.matches("\"event\":\"started\"").count().max(1);
+    Ok((rows, apart::parts(trail, whole / rotations as u32)))
 }
 
 fn timed(command: &mut Command) -> Result<Duration> {

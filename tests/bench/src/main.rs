@@ -4,6 +4,7 @@
 //! The floors that have to be processes are this program again, with their names as the first argument.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool
 
+mod apart;
 mod bare_store;
 mod crowd;
 mod database;
@@ -67,7 +68,8 @@ fn main() -> ExitCode {
 fn measure_everything(file: Option<&String>) -> Result<String> {
     let mut rows = sandbox::rows()?;
     rows.extend(start::rows()?);
-    rows.extend(database::rows()?);
+    let (of_database, parts) = database::measure()?;
+    rows.extend(of_database);
     let (row, of_tokens) = tokens::measure()?;
     rows.push(row);
     let mut figures = crowd::figures()?;
@@ -75,7 +77,7 @@ fn measure_everything(file: Option<&String>) -> Result<String> {
     let date = OffsetDateTime::now_utc()
         .replace_nanosecond(0)?
         .format(&Rfc3339)?;
-    let table = report::markdown(&rows, &figures, &date);
+    let table = report::markdown(&rows, &parts, &figures, &date);
     if let Some(file) = file {
         std::fs::write(file, &table)?;
     }

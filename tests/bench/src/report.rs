@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::apart::Part;
 use crate::machine;
 use crate::measure::Pair;
 
@@ -62,7 +63,7 @@ pub(crate) struct Figure {
 }
 
 /// The report as Markdown.
-pub(crate) fn markdown(rows: &[Row], figures: &[Figure], date: &str) -> String {
+pub(crate) fn markdown(rows: &[Row], parts: &[Part], figures: &[Figure], date: &str) -> String {
     let mut text = format!(
         "# Measured\n\nWritten by `make bench` on {date}: {}. Both sides of a ratio are measured in one \
          run, in turn; times are medians unless they say otherwise. A *floor* is the same work by a plain program, as \
@@ -74,6 +75,13 @@ pub(crate) fn markdown(rows: &[Row], figures: &[Figure], date: &str) -> String {
     for row in rows {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", row.line());
+    }
+    text.push_str(
+        "\nThe rotation of the PostgreSQL role, taken apart by its audit trail, on average:\n\n\
+         | effect | times | time |\n|---|---|---|\n",
+    );
+    for Part { effect, times, took } in parts {
+        let _ = writeln!(text, "| {effect} | {times:.1} | {} |", duration(*took));
     }
     text.push_str("\n| what | throughput | memory |\n|---|---|---|\n");
     for figure in figures {

@@ -62,6 +62,11 @@ impl Workspace {
         })
     }
 
+    /// The audit trail so far.
+    pub(crate) fn trail(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.path("store.audit.jsonl"))?)
+    }
+
     /// A command that is ready to run here, quiet and with nothing on its standard input.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
