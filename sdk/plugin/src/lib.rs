@@ -15,13 +15,15 @@
 //!
 //! Natively the same calls reach the [`fake`] host, so that `cargo test` in a plugin crate needs
 //! neither WebAssembly nor a running Keyturn. The crate never reaches the operating system from
-//! WebAssembly: a plugin's only imports are those of the contract.
+//! WebAssembly: a plugin's only imports are those of the contract. There it also brings the global allocator.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 // The cfg by which getrandom's users choose its backend; no feature of ours.
 #![allow(unexpected_cfgs, reason = "getrandom_backend belongs to getrandom")]
 
 mod adapter;
+#[cfg(target_arch = "wasm32")]
+mod allocator;
 #[doc(hidden)]
 pub mod bindings;
 mod error;
