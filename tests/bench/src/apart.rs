@@ -19,13 +19,17 @@ pub(crate) fn parts(trail: &str, whole: Duration) -> Vec<Part> {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    let rotations = lines.iter().filter(|line| line["event"] == "started").count();
+    let rotations = lines
+        .iter()
+        .filter(|line| line["event"] == "started")
+        .count();
     if rotations == 0 {
         return Vec::new();
     }
     let mut effects: BTreeMap<&str, (u32, f64)> = BTreeMap::new();
     for line in &lines {
-        if let (Some(effect), Some(took)) = (line["effect"].as_str(), line["duration_ms"].as_f64()) {
+        if let (Some(effect), Some(took)) = (line["effect"].as_str(), line["duration_ms"].as_f64())
+        {
             let (times, ms) = effects.entry(effect).or_default();
             *times += 1;
             *ms += took;

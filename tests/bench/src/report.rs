@@ -80,7 +80,12 @@ pub(crate) fn markdown(rows: &[Row], parts: &[Part], figures: &[Figure], date: &
         "\nThe rotation of the PostgreSQL role, taken apart by its audit trail, on average:\n\n\
          | effect | times | time |\n|---|---|---|\n",
     );
-    for Part { effect, times, took } in parts {
+    for Part {
+        effect,
+        times,
+        took,
+    } in parts
+    {
         let _ = writeln!(text, "| {effect} | {times:.1} | {} |", duration(*took));
     }
     text.push_str("\n| what | throughput | memory |\n|---|---|---|\n");
