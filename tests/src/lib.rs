@@ -11,5 +11,6 @@ pub mod poll;
 pub mod postgres;
 pub mod prober;
 pub mod proxy;
+pub mod redis;
 pub mod scratch;
 pub mod tls;
