@@ -10,6 +10,7 @@ mod api_key;
 mod cache;
 mod jwt;
 mod postgres;
+mod redis;
 mod tally;
 
 pub use tally::{KindReport, Report};
@@ -32,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub enum Kind {
     /// Logs in over TCP and asks `SELECT 1`.
     Postgres,
+    /// Logs in over TCP, writes and reads.
+    Redis,
     /// Signs with the current secrets, verifies as guide.md §5.3's application does, and presents
     /// earlier tokens until they expire.
     Jwt,
@@ -44,6 +47,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
+            Self::Redis => "redis",
             Self::Jwt => "jwt",
             Self::ApiKey { .. } => "api-key",
         }
@@ -77,7 +81,8 @@ impl Prober {
             tasks.spawn(async move {
                 loop {
                     let attempt = probe.attempt().await;
-                    let pause = attempt.is_failure() || !matches!(kind, Kind::Postgres);
+                    let pause =
+                        attempt.is_failure() || !matches!(kind, Kind::Postgres | Kind::Redis);
                     lock(&tally).count(attempt);
                     if pause {
                         tokio::time::sleep(PAUSE).await;
@@ -141,6 +146,7 @@ struct Probe {
 
 enum Application {
     Postgres(postgres::Client),
+    Redis(redis::Client),
     Jwt(jwt::Service),
     ApiKey(api_key::Caller),
 }
@@ -149,6 +155,7 @@ impl Probe {
     fn new(store: Arc<dyn SecretStore>, kind: Kind, name: SecretName, ttl: Duration) -> Self {
         let application = match kind {
             Kind::Postgres => Application::Postgres(postgres::Client::default()),
+            Kind::Redis => Application::Redis(redis::Client::default()),
             Kind::Jwt => Application::Jwt(jwt::Service::default()),
             Kind::ApiKey { window } => Application::ApiKey(api_key::Caller::new(window)),
         };
@@ -169,6 +176,7 @@ impl Probe {
         };
         let result = match &mut self.application {
             Application::Postgres(client) => client.log_in(read.presented()).await.map(|()| 0),
+            Application::Redis(client) => client.log_in(read.presented()).await.map(|()| 0),
             Application::Jwt(service) => service.log_in(read.presented(), read.checked()),
             Application::ApiKey(caller) => {
                 caller.log_in(read.presented(), read.checked(), read.presented_at)

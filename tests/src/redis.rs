@@ -21,6 +21,26 @@ use std::time::Duration;
 use crate::poll;
 use crate::scratch::{RunAs, Scratch};
 
+/// What the redis plugin's README tells an operator to set up for a user, in the words of ACL LIST, with this password
+/// (`>text` or `#hash`). Empty if the README has lost its mark.
+pub fn documented_user(name: &str, password: &str) -> String {
+    const README: &str = include_str!("../../plugins/redis/README.md");
+    let begins = format!("ACL SETUSER {name} ");
+    let setup = README.split("<!-- setup -->").nth(1).unwrap_or_default();
+    let rules = setup.lines().find_map(|line| line.strip_prefix(&begins));
+    let words = rules.unwrap_or_default().split(' ');
+    let words: Vec<&str> = words
+        .map(|word| {
+            if word.starts_with('>') {
+                password
+            } else {
+                word
+            }
+        })
+        .collect();
+    format!("{name} {}", words.join(" "))
+}
+
 /// The harness's own user, which every server since Redis 6 has: for set-up and for looking from outside.
 pub const HARNESS_USER: &str = "harness";
 const HARNESS_PASSWORD: &str = "of the harness alone";

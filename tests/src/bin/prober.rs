@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 const USAGE: &str = "\
 Usage: keyturn-prober --store FILE --master-key-file FILE [--stdin] [--cache-ms N]
-                      [--postgres NAME]... [--jwt NAME]... [--api-key NAME=WINDOW_SECONDS]...
+                      [--postgres NAME]... [--redis NAME]... [--jwt NAME]... [--api-key NAME=WINDOW_SECONDS]...
 
 Reads AWSCURRENT of each secret and logs in without pause, until SIGTERM or Ctrl-C.
 With --cache-ms, each application keeps what it read for so long and is excused for nothing.
@@ -69,6 +69,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
                 cache = Duration::from_millis(ms);
             }
             "--postgres" => targets.push((Kind::Postgres, name(&value)?)),
+            "--redis" => targets.push((Kind::Redis, name(&value)?)),
             "--jwt" => targets.push((Kind::Jwt, name(&value)?)),
             "--api-key" => {
                 let (secret, window) = value

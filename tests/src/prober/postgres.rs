@@ -18,7 +18,7 @@ struct DatabaseSecret {
 /// AWS's console writes the port as a number, older templates as a string.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Port {
+pub(super) enum Port {
     Number(u16),
     Text(String),
 }
@@ -53,7 +53,7 @@ impl Client {
 }
 
 impl Port {
-    fn number(&self) -> Result<u16, String> {
+    pub(super) fn number(&self) -> Result<u16, String> {
         match self {
             Self::Number(number) => Ok(*number),
             Self::Text(text) => text.parse().map_err(|_| format!("{text:?} is not a port")),

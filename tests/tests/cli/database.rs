@@ -6,6 +6,7 @@ use harness::poll;
 use harness::postgres::ClusterOptions;
 use serde_json::{Value, json};
 
+use crate::support::Site as _;
 use crate::support::festival::{ADMIN_SECRET, CLONE, Festival, SECRET, USER};
 
 const PATIENCE: Duration = Duration::from_secs(60);

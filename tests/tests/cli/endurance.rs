@@ -11,6 +11,7 @@ use keyturn_store::embedded::{EmbeddedStore, MasterKey};
 use keyturn_store::{SecretStore, SystemClock};
 use serde_json::{Value, json};
 
+use crate::support::Site as _;
 use crate::support::festival::{Festival, SECRET};
 use crate::support::{Workspace, secret};
 
@@ -208,7 +209,7 @@ pub(crate) fn while_used(
 }
 
 #[track_caller]
-fn nobody_is_refused(what: &str, rotations: u64, report: &Report) {
+pub(crate) fn nobody_is_refused(what: &str, rotations: u64, report: &Report) {
     let earlier: u64 = report.secrets.iter().map(|of| of.earlier_accepted).sum();
     // A database has one password; tokens and keys have a window.
     let earlier = match earlier {

@@ -8,6 +8,7 @@ use harness::proxy::{Direction, Fault, Proxy};
 use harness::tls::Authority;
 use serde_json::{Value, json};
 
+use crate::support::Site as _;
 use crate::support::festival::{ADMIN, ADMIN_SECRET, CLONE, Festival, SECRET, USER};
 use crate::support::{Workspace, own_id};
 

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::support::Site as _;
 use crate::support::festival::{Festival, SECRET};
 use crate::support::{Ended, Workspace, binary, end};
 

@@ -12,16 +12,17 @@ use harness::poll;
 use harness::postgres::ClusterOptions;
 use serde_json::Value;
 
+use crate::support::Site;
 use crate::support::festival::{Festival, SECRET};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const SIGKILL: i32 = 9;
 
 /// A rotation writes many more lines than that.
-const KILLS_MIN: usize = 8;
+pub(crate) const KILLS_MIN: usize = 8;
 
 /// The effects of a rotation that a kill has to meet between intent and outcome, or right after.
-const ALTERNATING: &[&str] = &[
+pub(crate) const ALTERNATING: &[&str] = &[
     "intent retire",
     "intent create",
     "outcome create",
@@ -30,7 +31,7 @@ const ALTERNATING: &[&str] = &[
     "intent finish",
     "intent promote",
 ];
-const SINGLE: &[&str] = &[
+pub(crate) const SINGLE: &[&str] = &[
     "intent create",
     "outcome create",
     "intent set",
@@ -39,6 +40,8 @@ const SINGLE: &[&str] = &[
 ];
 /// The process runs on between the line and the signal, so that the aim may be missed.
 const ATTEMPTS: usize = 20;
+
+const ALTERNATING_USERS: &str = "alternating users";
 
 #[test]
 fn alternating_continues_after_a_kill_at_every_odd_line() {
@@ -53,7 +56,7 @@ fn alternating_continues_after_a_kill_at_every_even_line() {
 #[test]
 fn alternating_continues_after_a_kill_within_each_effect() {
     let festival = start("alternating");
-    while_probed(&festival, || {
+    while_probed(ALTERNATING_USERS, &festival, || {
         finish(&festival);
         for effect in ALTERNATING {
             kill_at(&festival, effect, || continues_alternating(&festival));
@@ -64,13 +67,7 @@ fn alternating_continues_after_a_kill_within_each_effect() {
 
 #[test]
 fn single_continues_after_a_kill_at_every_line() {
-    let festival = start("single");
-    let mut kills = 0;
-    while rotate_and_kill(&festival, |lines| lines.len() > kills).is_some() {
-        continues_single(&festival);
-        kills += 1;
-    }
-    assert!(kills >= KILLS_MIN, "{kills} kills");
+    let kills = sweep_single(&start("single"));
     println!("evidence: a single user, killed at the trail: {kills} kills");
 }
 
@@ -114,13 +111,28 @@ fn start(strategy: &str) -> Festival {
 }
 
 fn sweep_alternating(first: usize) {
-    let festival = start("alternating");
-    while_probed(&festival, || {
+    sweep(ALTERNATING_USERS, &start("alternating"), first);
+}
+
+/// Kills rotations at every line of the trail. Answers how many.
+pub(crate) fn sweep_single(site: &impl Site) -> usize {
+    let mut kills = 0;
+    while rotate_and_kill(site, |lines| lines.len() > kills).is_some() {
+        continues_single(site);
+        kills += 1;
+    }
+    assert!(kills >= KILLS_MIN, "{kills} kills");
+    kills
+}
+
+/// Kills rotations at every other line of the trail, from this one on, while somebody logs in without pause.
+pub(crate) fn sweep(what: &str, site: &impl Site, first: usize) {
+    while_probed(what, site, || {
         // The first rotation has nothing to retire; the sweep begins with one that has.
-        finish(&festival);
+        finish(site);
         let (mut kills, mut line) = (0, first);
-        while rotate_and_kill(&festival, |lines| lines.len() >= line).is_some() {
-            continues_alternating(&festival);
+        while rotate_and_kill(site, |lines| lines.len() >= line).is_some() {
+            continues_alternating(site);
             kills += 1;
             line += 2;
         }
@@ -130,11 +142,11 @@ fn sweep_alternating(first: usize) {
 }
 
 /// Kills rotations at this effect until one was killed there and nowhere later.
-fn kill_at(festival: &Festival, effect: &str, continues: impl Fn()) {
+pub(crate) fn kill_at(site: &impl Site, effect: &str, continues: impl Fn()) {
     let reached = |lines: &[String]| lines.iter().any(|line| kind_of(line) == effect);
     let mut met = Vec::new();
     for _ in 0..ATTEMPTS {
-        let Some(last) = rotate_and_kill(festival, reached) else {
+        let Some(last) = rotate_and_kill(site, reached) else {
             continue;
         };
         continues();
@@ -147,10 +159,10 @@ fn kill_at(festival: &Festival, effect: &str, continues: impl Fn()) {
 }
 
 /// Works while another thread logs in with AWSCURRENT without pause. `work` answers its kills.
-fn while_probed(festival: &Festival, work: impl FnOnce() -> usize) {
+pub(crate) fn while_probed(what: &str, site: &impl Site, work: impl FnOnce() -> usize) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let prober = scope.spawn(|| probe(festival, &stop));
+        let prober = scope.spawn(|| probe(site, &stop));
         // Whatever fails in here must stop the prober, or the scope would never end.
         let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         stop.store(true, Ordering::Relaxed);
@@ -158,44 +170,42 @@ fn while_probed(festival: &Festival, work: impl FnOnce() -> usize) {
         let kills = worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         assert_eq!(failures, Vec::<String>::new(), "of {logins} logins");
         assert!(logins > kills, "only {logins} logins during {kills} kills");
-        println!(
-            "evidence: alternating users, killed at the trail: {kills} kills, {logins} logins, 0 failed"
-        );
+        println!("evidence: {what}, killed at the trail: {kills} kills, {logins} logins, 0 failed");
     });
 }
 
 /// After a kill: AWSCURRENT logs in, the next run goes through and leaves no label behind.
 #[track_caller]
-pub(crate) fn continues_alternating(festival: &Festival) {
-    continues_alternating_by(festival, finish);
+pub(crate) fn continues_alternating(site: &impl Site) {
+    continues_alternating_by(site, finish);
 }
 
 #[track_caller]
-pub(crate) fn continues_alternating_by(festival: &Festival, finish: fn(&Festival)) {
-    festival.current_logs_in();
-    finish(festival);
-    festival.current_logs_in();
-    let labels: Vec<_> = festival.workspace.labels(SECRET).into_keys().collect();
+pub(crate) fn continues_alternating_by<S: Site>(site: &S, finish: impl Fn(&S)) {
+    site.current_logs_in();
+    finish(site);
+    site.current_logs_in();
+    let labels: Vec<_> = site.workspace().labels(site.secret()).into_keys().collect();
     assert_eq!(labels, ["AWSCURRENT", "AWSPREVIOUS", "KEYTURN_RETIRING"]);
 }
 
 /// The same where one user replaces its own password: until the next run some value works.
 #[track_caller]
-pub(crate) fn continues_single(festival: &Festival) {
-    some_known_value_logs_in(festival);
-    finish(festival);
-    festival.current_logs_in();
-    let labels: Vec<_> = festival.workspace.labels(SECRET).into_keys().collect();
+pub(crate) fn continues_single(site: &impl Site) {
+    some_known_value_logs_in(site);
+    finish(site);
+    site.current_logs_in();
+    let labels: Vec<_> = site.workspace().labels(site.secret()).into_keys().collect();
     assert_eq!(labels, ["AWSCURRENT", "AWSPREVIOUS"]);
 }
 
 /// Starts a rotation and kills it when its lines of the trail are enough. Answers what its last line
 /// then was, or `None` if it ended before its kill.
-fn rotate_and_kill(
-    festival: &Festival,
+pub(crate) fn rotate_and_kill(
+    site: &impl Site,
     mut enough: impl FnMut(&[String]) -> bool,
 ) -> Option<String> {
-    let workspace = &festival.workspace;
+    let workspace = &site.workspace();
     let before = workspace.audit().len();
     let new_lines = || {
         let trail = workspace.audit();
@@ -204,7 +214,7 @@ fn rotate_and_kill(
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    let mut child = workspace.start(&["rotate", SECRET, "--now"]);
+    let mut child = workspace.start(&["rotate", site.secret(), "--now"]);
     let deadline = Instant::now() + PATIENCE;
     // No pause between two looks: the moment between two lines may be short.
     while child.try_wait().unwrap().is_none() && !enough(&new_lines()) {
@@ -238,9 +248,9 @@ pub(crate) fn kill(child: &mut Child) -> bool {
 }
 
 /// Runs the command again until it is through; only a grace may keep it waiting.
-pub(crate) fn finish(festival: &Festival) {
+pub(crate) fn finish(site: &impl Site) {
     let ended = poll::until(PATIENCE, || {
-        let ended = festival.workspace.run(&["rotate", SECRET, "--json"]);
+        let ended = site.workspace().run(&["rotate", site.secret(), "--json"]);
         (ended.code != Some(7)).then_some(ended)
     });
     let shown = ended.expect("refused for too long").succeeded().json();
@@ -248,10 +258,10 @@ pub(crate) fn finish(festival: &Festival) {
 }
 
 /// The same without waiting for a grace.
-pub(crate) fn finish_now(festival: &Festival) {
-    let ended = festival
-        .workspace
-        .run(&["rotate", SECRET, "--now", "--json"]);
+pub(crate) fn finish_now(site: &impl Site) {
+    let ended = site
+        .workspace()
+        .run(&["rotate", site.secret(), "--now", "--json"]);
     let shown = ended.succeeded().json();
     assert_eq!(shown["outcome"], "rotated", "{shown}");
 }
@@ -270,13 +280,13 @@ fn kind_of(line: &str) -> String {
 /// With one user there may be a gap; in it the new value opens the door. The old one goes first: if
 /// it is refused, the change has been committed, and from then on the new one must work.
 #[track_caller]
-fn some_known_value_logs_in(festival: &Festival) {
-    let labels = festival.workspace.labels(SECRET);
+fn some_known_value_logs_in(site: &impl Site) {
+    let labels = site.workspace().labels(site.secret());
     let mut refused = Vec::new();
     for label in ["AWSCURRENT", "AWSPENDING", "KEYTURN_INDOUBT"] {
         if labels.contains_key(label) {
-            let value = serde_json::from_str(&festival.workspace.text(SECRET, label)).unwrap();
-            match festival.login(&value) {
+            let value = serde_json::from_str(&site.workspace().text(site.secret(), label)).unwrap();
+            match site.login(&value) {
                 Ok(()) => return,
                 Err(error) => refused.push(format!("{label}: {error}")),
             }
@@ -287,14 +297,14 @@ fn some_known_value_logs_in(festival: &Festival) {
 
 /// Logs in with AWSCURRENT without pause. A failure counts if the same version was AWSCURRENT before
 /// and after it.
-fn probe(festival: &Festival, stop: &AtomicBool) -> (usize, Vec<String>) {
+fn probe(site: &impl Site, stop: &AtomicBool) -> (usize, Vec<String>) {
     let (mut logins, mut failures) = (0, Vec::new());
     while !stop.load(Ordering::Relaxed) {
-        let before = festival.workspace.text(SECRET, "AWSCURRENT");
-        let answer = festival.login(&serde_json::from_str(&before).unwrap());
+        let before = site.workspace().text(site.secret(), "AWSCURRENT");
+        let answer = site.login(&serde_json::from_str(&before).unwrap());
         logins += 1;
         if let Err(error) = answer
-            && festival.workspace.text(SECRET, "AWSCURRENT") == before
+            && site.workspace().text(site.secret(), "AWSCURRENT") == before
         {
             failures.push(error.to_string());
         }

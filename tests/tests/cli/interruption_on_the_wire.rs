@@ -13,6 +13,7 @@ use harness::tls::Authority;
 use crate::interruption::{
     PATIENCE, continues_alternating_by, continues_single, finish, finish_now, kill,
 };
+use crate::support::Site;
 use crate::support::festival::{Festival, SECRET};
 
 /// Parts of each direction of each connection after which the process is killed.
@@ -77,8 +78,8 @@ fn an_early_end_that_was_interrupted_goes_on_without_being_told_again() {
 }
 
 /// Kills rotations at every cut and lets the next one continue. Answers how many were killed.
-fn kill_everywhere(festival: &Festival, proxy: &Proxy, continues: impl Fn(&Festival)) -> usize {
-    let lengths = conversation_lengths(festival, proxy);
+pub(crate) fn kill_everywhere<S: Site>(site: &S, proxy: &Proxy, continues: impl Fn(&S)) -> usize {
+    let lengths = conversation_lengths(site, proxy);
     let mut kills = 0;
     for (number, both) in lengths.iter().enumerate() {
         for (direction, length) in [Direction::ToServer, Direction::ToClient]
@@ -89,10 +90,10 @@ fn kill_everywhere(festival: &Festival, proxy: &Proxy, continues: impl Fn(&Festi
                 // From the very first byte to the last but one.
                 let bytes = (length - 1) * cut / (CUTS - 1);
                 let fault = Fault::BlackHoleAfter { direction, bytes };
-                if kill_within(festival, proxy, number, fault) {
+                if kill_within(site, proxy, number, fault) {
                     kills += 1;
                 }
-                continues(festival);
+                continues(site);
             }
         }
     }
@@ -101,11 +102,10 @@ fn kill_everywhere(festival: &Festival, proxy: &Proxy, continues: impl Fn(&Festi
 }
 
 /// How many bytes pass to the server and to the client in each connection of one rotation.
-fn conversation_lengths(festival: &Festival, proxy: &Proxy) -> Vec<[usize; 2]> {
+fn conversation_lengths(site: &impl Site, proxy: &Proxy) -> Vec<[usize; 2]> {
     let before = proxy.connections();
-    festival
-        .workspace
-        .run(&["rotate", SECRET, "--now"])
+    site.workspace()
+        .run(&["rotate", site.secret(), "--now"])
         .succeeded();
     let length = |number, direction| proxy.transcript(number, direction).unwrap().len();
     (before..proxy.connections())
@@ -115,10 +115,10 @@ fn conversation_lengths(festival: &Festival, proxy: &Proxy) -> Vec<[usize; 2]> {
 
 /// Starts a rotation whose connection of that number hangs, and kills it there. False if it ended
 /// before it met the fault.
-fn kill_within(festival: &Festival, proxy: &Proxy, number: usize, fault: Fault) -> bool {
+fn kill_within(site: &impl Site, proxy: &Proxy, number: usize, fault: Fault) -> bool {
     let fired = proxy.fired();
     proxy.break_connection(proxy.connections() + number, fault);
-    let mut child = festival.workspace.start(&["rotate", SECRET, "--now"]);
+    let mut child = site.workspace().start(&["rotate", site.secret(), "--now"]);
     let stopped = poll::until_true(PATIENCE, || {
         proxy.fired() > fired || child.try_wait().unwrap().is_some()
     });
@@ -127,18 +127,9 @@ fn kill_within(festival: &Festival, proxy: &Proxy, number: usize, fault: Fault) 
         "neither hung nor ended: {fault:?} in connection {number}"
     );
     let killed = kill(&mut child);
-    festival.workspace.keep_words_of(&mut child);
+    site.workspace().keep_words_of(&mut child);
     assert!(!killed || proxy.fired() > fired, "killed without its fault");
     proxy.heal();
-    end_sessions_of_the_dead(festival);
+    site.end_sessions_of_the_dead();
     killed
-}
-
-/// The proxy keeps the server's side open; in truth a dead process's connections end with it.
-fn end_sessions_of_the_dead(festival: &Festival) {
-    let ended = poll::until_true(PATIENCE, || {
-        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE client_addr IS NOT NULL";
-        festival.cluster.query(sql).unwrap() == "0"
-    });
-    assert!(ended, "sessions of a dead process do not end");
 }

@@ -21,6 +21,7 @@ mod interruption;
 mod interruption_on_the_wire;
 mod moved;
 mod plugins;
+mod redis;
 mod rivals;
 mod secrets;
 mod tokens;

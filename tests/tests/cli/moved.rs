@@ -11,6 +11,7 @@ use harness::tls::Authority;
 use serde_json::{Value, json};
 
 use crate::interruption::{PATIENCE, finish, kill};
+use crate::support::Site as _;
 use crate::support::festival::{CLONE, Festival, SECRET};
 
 const ELSEWHERE: &[&str] = &[

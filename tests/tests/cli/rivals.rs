@@ -7,6 +7,7 @@ use harness::prober::Kind;
 
 use crate::endurance::while_used;
 use crate::interruption::{continues_alternating, continues_single};
+use crate::support::Site;
 use crate::support::end;
 use crate::support::festival::{Festival, SECRET};
 
@@ -33,15 +34,15 @@ fn two_rotators_of_a_single_user_lock_nobody_out() {
     contend(&Festival::start("single", 1), continues_single);
 }
 
-fn contend(festival: &Festival, continues: impl Fn(&Festival)) {
-    let arguments = ["rotate", SECRET, "--now"];
+pub(crate) fn contend<S: Site>(site: &S, continues: impl Fn(&S)) {
+    let arguments = ["rotate", site.secret(), "--now"];
     let (mut done, mut refused) = (0, 0);
     for _ in 0..ROUNDS {
-        let before = festival.workspace.labels(SECRET)["AWSCURRENT"].clone();
-        let both = [(); 2].map(|()| festival.workspace.start(&arguments));
+        let before = site.workspace().labels(site.secret())["AWSCURRENT"].clone();
+        let both = [(); 2].map(|()| site.workspace().start(&arguments));
         for rotator in both {
             let ended = end(rotator, &arguments);
-            festival.workspace.keep(&ended);
+            site.workspace().keep(&ended);
             let code = ended.code.unwrap();
             assert!(EXPECTED_CODES.contains(&code), "{ended:#?}");
             if code == 0 {
@@ -50,8 +51,8 @@ fn contend(festival: &Festival, continues: impl Fn(&Festival)) {
                 refused += 1;
             }
         }
-        let promoted = festival.workspace.labels(SECRET)["AWSCURRENT"] != before;
-        continues(festival);
+        let promoted = site.workspace().labels(site.secret())["AWSCURRENT"] != before;
+        continues(site);
         assert!(promoted || refused > 0);
     }
     println!("evidence: rivals: {ROUNDS} pairs, {done} runs went through, {refused} runs refused");

@@ -15,29 +15,9 @@ pub(crate) const FIRST: &str = "first-password-Aa1";
 const ADMIN_USER: &str = "rotation";
 const ADMIN: &str = "admin-password-Aa1";
 
-/// The ACL rules that the README's set-up gives to this user.
+/// A user as the README sets it up.
 pub(crate) fn documented_user(name: &str, password: &str) -> String {
-    let readme = include_str!("../../README.md");
-    let block = readme
-        .split("<!-- setup -->")
-        .nth(1)
-        .expect("the README marks its set-up");
-    let line = block
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("ACL SETUSER {name} ")))
-        .expect("the set-up makes that user");
-    let password = format!(">{password}");
-    let rules: Vec<_> = line
-        .split(' ')
-        .map(|rule| {
-            if rule.starts_with('>') {
-                &password
-            } else {
-                rule
-            }
-        })
-        .collect();
-    format!("{name} {}", rules.join(" "))
+    harness::redis::documented_user(name, &format!(">{password}"))
 }
 
 /// Options of a server with the README's users.

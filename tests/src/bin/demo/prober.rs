@@ -33,6 +33,7 @@ impl Prober {
         for secret in secrets {
             match secret.kind {
                 Kind::Postgres => command.args(["--postgres", secret.name]),
+                Kind::Redis => command.args(["--redis", secret.name]),
                 Kind::Jwt => command.args(["--jwt", secret.name]),
                 Kind::ApiKey { window } => {
                     command

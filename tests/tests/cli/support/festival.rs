@@ -1,11 +1,13 @@
 //! A PostgreSQL with TLS and the roles of the postgres plugin's README, and a workspace that rotates
 //! its application's login. The SQL is the README's own block.
 
+use harness::poll;
 use harness::postgres::{Cluster, ClusterOptions, LoginFailure, documented_setup};
 use harness::tls::Authority;
 use serde_json::{Value, json};
 
-use super::Workspace;
+use super::{Site, Workspace};
+use crate::interruption::PATIENCE;
 
 pub(crate) const SECRET: &str = "festival-prod/database";
 pub(crate) const ADMIN_SECRET: &str = "festival-prod/database-admin";
@@ -120,18 +122,6 @@ impl Festival {
             .login(&text("username"), &text("password"), &text("dbname"))
     }
 
-    /// AWSCURRENT opens the door.
-    #[track_caller]
-    pub(crate) fn current_logs_in(&self) {
-        let current = self.workspace.current(SECRET);
-        if let Err(error) = self.login(&current) {
-            panic!(
-                "AWSCURRENT ({}) does not log in: {error}",
-                current["username"]
-            );
-        }
-    }
-
     /// This value's user has no password any more: nothing else counts as dead.
     #[track_caller]
     pub(crate) fn is_dead(&self, value: &Value) {
@@ -161,6 +151,28 @@ impl Festival {
 
 fn endpoint_at(ports: &[u16]) -> String {
     format!("hosts = [\"127.0.0.1\"]\nports = {ports:?}\ntls = \"verify-full\"\nca = \"ca.pem\"")
+}
+
+impl Site for Festival {
+    fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    fn secret(&self) -> &str {
+        SECRET
+    }
+
+    fn login(&self, value: &Value) -> Result<(), String> {
+        Festival::login(self, value).map_err(|failure| failure.to_string())
+    }
+
+    fn end_sessions_of_the_dead(&self) {
+        let ended = poll::until_true(PATIENCE, || {
+            let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE client_addr IS NOT NULL";
+            self.cluster.query(sql).unwrap() == "0"
+        });
+        assert!(ended, "sessions of a dead process do not end");
+    }
 }
 
 /// Whatever a test did to the rotation, no password was written anywhere.

@@ -1,6 +1,7 @@
 //! Runs the `keyturn` binary in a folder of its own and looks into its store from outside. A command
 //! that does not end within its patience is killed and fails the test.
 
+pub(crate) mod cache;
 pub(crate) mod festival;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,30 @@ use serde_json::Value;
 
 /// Far longer than any command takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A target that is rotated in a workspace, as far as the suites about interruptions have to know it.
+pub(crate) trait Site: Sync {
+    fn workspace(&self) -> &Workspace;
+
+    /// The secret's name.
+    fn secret(&self) -> &str;
+
+    /// Logs in with what a version holds, by a client that is not Keyturn's.
+    fn login(&self, value: &Value) -> Result<(), String>;
+
+    /// A proxy keeps the server's side open; in truth a dead process's connections end with it.
+    fn end_sessions_of_the_dead(&self);
+
+    /// AWSCURRENT opens the door.
+    #[track_caller]
+    fn current_logs_in(&self) {
+        let current = self.workspace().current(self.secret());
+        if let Err(error) = self.login(&current) {
+            let user = &current["username"];
+            panic!("AWSCURRENT ({user}) does not log in: {error}");
+        }
+    }
+}
 
 /// A folder with a store, its key and a configuration.
 pub(crate) struct Workspace {
