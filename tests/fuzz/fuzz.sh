@@ -12,7 +12,7 @@ seconds="${1:-30}"
 cargo="${CARGO:-cargo}"
 out="$(cd ../.. && mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-target}" && pwd)/fuzz"
 host="$(rustc --version --verbose | sed -n 's/^host: //p')"
-targets=(secret_json postgres_wire plugin_output endpoint_address configuration)
+targets=(secret_json postgres_wire redis_wire plugin_output endpoint_address configuration)
 
 # The passes that cargo-fuzz asks for. With --target they do not reach build scripts.
 flags="--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1

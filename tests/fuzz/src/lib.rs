@@ -15,6 +15,8 @@ mod configuration;
 mod endpoint_address;
 mod plugin_output;
 mod postgres_wire;
+mod redis_wire;
+mod repeating_server;
 mod secret_json;
 
 /// A fuzz target.
@@ -39,6 +41,12 @@ pub const POSTGRES_WIRE: Target = Target {
     run: postgres_wire::run,
     mutations: 10_000,
 };
+/// What a Redis server sends.
+pub const REDIS_WIRE: Target = Target {
+    name: "redis_wire",
+    run: redis_wire::run,
+    mutations: 10_000,
+};
 /// What a plugin says: messages, manifest, schema.
 pub const PLUGIN_OUTPUT: Target = Target {
     name: "plugin_output",
@@ -59,9 +67,10 @@ pub const CONFIGURATION: Target = Target {
 };
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     SECRET_JSON,
     POSTGRES_WIRE,
+    REDIS_WIRE,
     PLUGIN_OUTPUT,
     ENDPOINT_ADDRESS,
     CONFIGURATION,

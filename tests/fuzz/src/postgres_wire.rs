@@ -4,15 +4,14 @@
 
 mod scram;
 
-use std::rc::Rc;
-
 use keyturn_plugin_postgres::Postgres;
 use keyturn_plugin_postgres::auth::{AuthError, Authentication, Proof, Step};
 use keyturn_plugin_postgres::wire::{self, Frames, MESSAGE_BYTES_MAX};
-use keyturn_sdk::endpoint::{Binding, NetError, Security};
+use keyturn_sdk::endpoint::Security;
 use keyturn_sdk::{Rotator, fake};
 use postgres_protocol::message::backend::Message;
 
+use crate::repeating_server::RepeatingServer;
 use scram::Conversation;
 
 const PASSWORD: &str = "pencil";
@@ -199,10 +198,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 /// The whole plugin against a server that says just this on every connection.
 fn check_plugin(input: &[u8]) {
     for security in [Security::Plaintext, Security::UpgradeRequired] {
-        let server = Server {
-            bytes: Rc::from(input),
-            security,
-        };
+        let server = RepeatingServer::new(input, security);
         let _host = fake::Host::new().endpoint("primary", server).install();
         let ctx = fake::context("single", SECRET);
         let candidate = fake::version("candidate", SECRET);
@@ -215,62 +211,5 @@ fn check_plugin(input: &[u8]) {
         if let Err(error) = tested {
             assert!(!format!("{error:?}").contains(PASSWORD), "{error:?}");
         }
-    }
-}
-
-struct Server {
-    bytes: Rc<[u8]>,
-    security: Security,
-}
-
-struct Stream {
-    bytes: Rc<[u8]>,
-    at: usize,
-    security: Security,
-}
-
-impl fake::Connector for Server {
-    fn labels(&self) -> Vec<String> {
-        vec!["db:5432".to_owned()]
-    }
-
-    fn connect(&self, _member: u32) -> Result<Box<dyn fake::Stream>, NetError> {
-        let (bytes, security) = (Rc::clone(&self.bytes), self.security);
-        Ok(Box::new(Stream {
-            bytes,
-            at: 0,
-            security,
-        }))
-    }
-}
-
-impl fake::Stream for Stream {
-    fn security(&self) -> Security {
-        self.security
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, NetError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        self.at += length;
-        Ok(length)
-    }
-
-    fn write(&mut self, _bytes: &[u8]) -> Result<(), NetError> {
-        Ok(())
-    }
-
-    fn start_tls(&mut self) -> Result<(), NetError> {
-        self.security = Security::Encrypted;
-        Ok(())
-    }
-
-    fn channel_binding(&self, _kind: Binding) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn shutdown(&mut self) -> Result<(), NetError> {
-        Ok(())
     }
 }

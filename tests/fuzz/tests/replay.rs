@@ -9,8 +9,8 @@ use std::process::Command;
 
 use keyturn_fuzz_targets::runner::{self, Effort, Memory};
 use keyturn_fuzz_targets::{
-    CONFIGURATION, ENDPOINT_ADDRESS, PLUGIN_OUTPUT, POSTGRES_WIRE, SECRET_JSON, TARGETS, Target,
-    corpus,
+    CONFIGURATION, ENDPOINT_ADDRESS, PLUGIN_OUTPUT, POSTGRES_WIRE, REDIS_WIRE, SECRET_JSON,
+    TARGETS, Target, corpus,
 };
 use peak_alloc::PeakAlloc;
 
@@ -70,6 +70,11 @@ fn secret_json() {
 #[test]
 fn postgres_wire() {
     fuzz(&POSTGRES_WIRE);
+}
+
+#[test]
+fn redis_wire() {
+    fuzz(&REDIS_WIRE);
 }
 
 #[test]

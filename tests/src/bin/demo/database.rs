@@ -31,7 +31,7 @@ impl Database {
             install_on_debian(screen);
         }
         if let Err(error) = Binaries::find() {
-            screen.event("PostgreSQL", "none: going on with the other two kinds.");
+            screen.event("PostgreSQL", "none: going on without.");
             screen.detail("", HOW_TO_GET_ONE);
             screen.detail(
                 "",

@@ -1,8 +1,9 @@
-//! `keyturn-demo`, run by `make demo`: rotates a PostgreSQL role, a JWT secret and an API key three
-//! times each with the real `keyturn` binary, while a prober in another process logs in without
+//! `keyturn-demo`, run by `make demo`: rotates a PostgreSQL role, a Redis password, a JWT secret and an
+//! API key three times each with the real `keyturn` binary, while a prober in another process logs in without
 //! pause, and prints what happened. It decides nothing itself: Keyturn says whether it rotated, the
 //! prober says whether anybody was locked out. It writes into its scratch folder only.
 
+mod cache;
 mod database;
 mod keyturn;
 mod prober;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use harness::scratch::Scratch;
 
+use crate::cache::Cache;
 use crate::database::Database;
 use crate::keyturn::Keyturn;
 use crate::prober::Prober;
@@ -54,8 +56,9 @@ fn run(screen: &Screen) -> Result<bool, Failure> {
     );
 
     let database = Database::start(screen)?;
+    let cache = Cache::start(screen)?;
     let keyturn = Keyturn::init(&binary, scratch.path())?;
-    let secrets = secrets::create(&keyturn, scratch.path(), database.as_ref())?;
+    let secrets = secrets::create(&keyturn, scratch.path(), database.as_ref(), cache.as_ref())?;
     let names: Vec<&str> = secrets.iter().map(|secret| secret.name).collect();
     screen.event("secrets", &names.join(", "));
     let mut prober = Prober::start(&beside.with_file_name("keyturn-prober"), &keyturn, &secrets)?;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,16 +17,20 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::Failure;
+use crate::cache::{self, Cache};
 use crate::database::{ADMIN, APPLICATION, DATABASE, Database};
 use crate::keyturn::Keyturn;
 use crate::screen::Screen;
 
 const DATABASE_SECRET: &str = "festival-demo/database";
 const ADMIN_SECRET: &str = "festival-demo/database-admin";
+const CACHE_SECRET: &str = "festival-demo/redis";
+const CACHE_ADMIN_SECRET: &str = "festival-demo/redis-admin";
 const JWT_SECRET: &str = "festival-demo/jwt";
 const API_KEYS_SECRET: &str = "festival-demo/api-keys";
 
 const DATABASE_GRACE_SECONDS: u64 = 2;
+const CACHE_GRACE_SECONDS: u64 = 2;
 const API_KEY_GRACE_SECONDS: u64 = 3;
 /// One more than the longest token lives: the window has whole seconds and opens when the new value
 /// is made, while the old key signs until the promotion a moment later.
@@ -46,6 +50,7 @@ pub(crate) fn create(
     keyturn: &Keyturn,
     folder: &Path,
     database: Option<&Database>,
+    cache: Option<&Cache>,
 ) -> Result<Vec<Secret>, Failure> {
     let mut secrets = Vec::new();
     let mut configuration = format!(
@@ -53,13 +58,23 @@ pub(crate) fn create(
         keyturn.store, keyturn.master_key_file
     );
     if let Some(database) = database {
-        let ca = folder.join("ca.pem");
-        fs::write(&ca, &database.ca_pem).map_err(|error| format!("writing the CA: {error}"))?;
+        let ca = write_ca(folder, "database-ca.pem", &database.ca_pem)?;
         configuration += &database_configuration(database.cluster.port(), &ca);
         secrets.push(Secret {
             name: DATABASE_SECRET,
             kind: Kind::Postgres,
             settings: format!("grace {DATABASE_GRACE_SECONDS} s: the previous user's password keeps working that long"),
+        });
+    }
+    if let Some(cache) = cache {
+        let ca = write_ca(folder, "redis-ca.pem", &cache.ca_pem)?;
+        configuration += &cache_configuration(cache.server.tls_port(), &ca);
+        secrets.push(Secret {
+            name: CACHE_SECRET,
+            kind: Kind::Redis,
+            settings: format!(
+                "grace {CACHE_GRACE_SECONDS} s: the previous password keeps working that long"
+            ),
         });
     }
     configuration += &token_configuration();
@@ -89,6 +104,11 @@ pub(crate) fn create(
             DATABASE_SECRET,
             &application_value(database),
         )?;
+    }
+    if let Some(cache) = cache {
+        let admin = json!({"username": cache::ADMIN, "password": cache.admin_password});
+        create_one(keyturn, folder, CACHE_ADMIN_SECRET, &admin)?;
+        create_one(keyturn, folder, CACHE_SECRET, &cache_value(cache))?;
     }
     create_one(keyturn, folder, JWT_SECRET, &jwt_value()?)?;
     create_one(keyturn, folder, API_KEYS_SECRET, &api_keys_value()?)?;
@@ -143,6 +163,28 @@ grant.companion.admin = [\"{ADMIN_SECRET}\"]
     )
 }
 
+fn cache_configuration(port: u16, ca: &Path) -> String {
+    format!(
+        "
+[secret.\"{CACHE_SECRET}\"]
+plugin = \"redis\"
+grace_seconds = {CACHE_GRACE_SECONDS}
+grant.companion.admin = [\"{CACHE_ADMIN_SECRET}\"]
+[secret.\"{CACHE_SECRET}\".grant.endpoint.nodes]
+hosts = [\"127.0.0.1\"]
+ports = [{port}]
+tls = \"verify-full\"
+ca = {ca:?}
+"
+    )
+}
+
+fn write_ca(folder: &Path, name: &str, pem: &str) -> Result<PathBuf, Failure> {
+    let path = folder.join(name);
+    fs::write(&path, pem).map_err(|error| format!("writing the CA: {error}"))?;
+    Ok(path)
+}
+
 fn token_configuration() -> String {
     format!(
         "
@@ -178,6 +220,18 @@ fn admin_value(database: &Database) -> Value {
         "username": ADMIN,
         "password": database.admin_password,
         "dbname": DATABASE,
+    })
+}
+
+/// The prober's client knows no TLS: `port` is its way, and `nodes` is Keyturn's.
+fn cache_value(cache: &Cache) -> Value {
+    json!({
+        "host": cache.server.host(),
+        "port": cache.server.port(),
+        "nodes": [{"host": cache.server.host(), "port": cache.server.tls_port()}],
+        "username": cache::APPLICATION,
+        "password": cache.application_password,
+        "masterarn": CACHE_ADMIN_SECRET,
     })
 }
 

@@ -57,14 +57,28 @@ const SINGLE_KILLED: &[&str] = &[
     "a single user, killed at the trail",
     "a single user, killed on the wire",
 ];
+const DUAL_KILLED: &[&str] = &[
+    "two passwords of a Redis user, killed at the trail",
+    "two passwords of a Redis user, killed on the wire",
+];
+const REQUIREPASS_KILLED: &[&str] = &[
+    "requirepass, killed at the trail",
+    "requirepass, killed on the wire",
+];
 const UNDER_USE: &[&str] = &[
     "rotations in a row",
+    "redis, rotations in a row",
     "postgres behind a cache",
     "jwt behind a cache",
     "api-key behind a cache",
 ];
 const TOKENS_BEHIND_A_CACHE: &[&str] = &["jwt behind a cache", "api-key behind a cache"];
-const CUT: &[&str] = &["alternating users, cut", "a single user, cut"];
+const CUT: &[&str] = &[
+    "alternating users, cut",
+    "a single user, cut",
+    "redis dual, cut",
+    "redis single, cut",
+];
 const STORE_KILLED: &[&str] = &[
     "store, killed between statements",
     "store, killed while created",
@@ -73,6 +87,7 @@ const STORE_KILLED_AT_RANDOM: &[&str] = &["store, killed under load"];
 const FUZZ: &[&str] = &[
     "fuzz secret_json",
     "fuzz postgres_wire",
+    "fuzz redis_wire",
     "fuzz plugin_output",
     "fuzz endpoint_address",
     "fuzz configuration",
@@ -80,6 +95,7 @@ const FUZZ: &[&str] = &[
 const SEEDED: &[&str] = &[
     "seeded inputs, secret_json",
     "seeded inputs, postgres_wire",
+    "seeded inputs, redis_wire",
     "seeded inputs, plugin_output",
     "seeded inputs, endpoint_address",
     "seeded inputs, configuration",
@@ -116,13 +132,33 @@ pub(crate) const ROWS: &[Row] = &[
         ],
     ),
     row(
+        "Likewise with two passwords of a Redis user, at a primary and its replica",
+        "the same kills; a client logs in at both",
+        &[
+            varying("kills", DUAL_KILLED),
+            varying(
+                "logins",
+                &["two passwords of a Redis user, killed at the trail"],
+            ),
+            varying(
+                "failed",
+                &["two passwords of a Redis user, killed at the trail"],
+            ),
+        ],
+    ),
+    row(
         "With a single user, some labelled version works at every instant",
         "the same kills; after each one the labelled passwords are tried",
         &[varying("kills", SINGLE_KILLED)],
     ),
     row(
+        "Likewise with requirepass",
+        "the same kills",
+        &[varying("kills", REQUIREPASS_KILLED)],
+    ),
+    row(
         "No application notices a rotation, even behind a cache",
-        "PostgreSQL logins, tokens and API keys under rotations in a row; settings that must fail do fail",
+        "PostgreSQL and Redis logins, tokens and API keys under rotations in a row; settings that must fail do fail",
         &[
             exact("rotations", UNDER_USE),
             varying("logins", UNDER_USE),
@@ -205,7 +241,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "What the network does is never taken for an answer: unknown stays unknown",
-        "connections to a real server cut around the bytes that decide, one cut per byte, or held at COMMIT",
+        "connections to real servers cut around the bytes that decide, one cut per byte, or held at COMMIT",
         &[
             exact("cuts", CUT),
             varying("cuts after the change", &["a single user, cut"]),
@@ -237,7 +273,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "No input that fuzzing finds breaks a parser",
-        "`make fuzz` on five targets, guided by coverage",
+        "`make fuzz` on six targets, guided by coverage",
         &[varying("executions", FUZZ)],
     ),
     row(
