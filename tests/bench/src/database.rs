@@ -3,8 +3,8 @@
 //! the server's own log of one rotation.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use harness::postgres::{Cluster, ClusterOptions, documented_setup};
 use harness::tls::Authority;
@@ -15,7 +15,7 @@ use crate::apart::{self, Part};
 use crate::measure;
 use crate::plain_rotation::{PLAIN_ROTATION, Plan, Visit};
 use crate::report::Row;
-use crate::workspace::{Workspace, write_private};
+use crate::workspace::{Workspace, timed, write_private};
 
 const ROUNDS: usize = 25;
 const DATABASE: &str = "festival";
@@ -68,20 +68,6 @@ pub(crate) fn measure() -> Result<(Vec<Row>, Vec<Part>)> {
     let trail = &site.workspace.trail()?[before..];
     let rotations = trail.matches("\"event\":\"started\"").count().max(1);
     Ok((rows, apart::parts(trail, whole / rotations as u32)))
-}
-
-fn timed(command: &mut Command) -> Result<Duration> {
-    let began = Instant::now();
-    let output = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()?;
-    let took = began.elapsed();
-    if output.status.success() {
-        return Ok(took);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{command:?}: {}: {said}", output.status).into())
 }
 
 struct Site {

@@ -6,10 +6,12 @@
 
 mod apart;
 mod bare_store;
+mod cache;
 mod crowd;
 mod database;
 mod machine;
 mod measure;
+mod plain_conversation;
 mod plain_rotation;
 mod plugins;
 mod recording;
@@ -40,6 +42,9 @@ fn main() -> ExitCode {
     let done = match arguments.split_first() {
         Some((part, rest)) if part == start::PLAIN_START => start::plain(rest),
         Some((part, rest)) if part == plain_rotation::PLAIN_ROTATION => plain_rotation::plain(rest),
+        Some((part, rest)) if part == plain_conversation::PLAIN_CONVERSATION => {
+            plain_conversation::plain(rest)
+        }
         Some((part, rest)) if part == crowd::CROWD => crowd::child(rest),
         Some((part, [])) if part == tokens::TOKENS => tokens::child(),
         None => measure_everything(None),
@@ -70,6 +75,7 @@ fn measure_everything(file: Option<&String>) -> Result<String> {
     rows.extend(start::rows()?);
     let (of_database, parts) = database::measure()?;
     rows.extend(of_database);
+    rows.extend(cache::rows()?);
     let (row, of_tokens) = tokens::measure()?;
     rows.push(row);
     let mut figures = crowd::figures()?;

@@ -65,16 +65,7 @@ pub(crate) fn plain(arguments: &[String]) -> Result<String> {
         return Err("plain-rotation needs a plan".into());
     };
     let plan: Plan = serde_json::from_slice(&std::fs::read(file)?)?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(plan.ca_pem.as_bytes()) {
-        roots.add(certificate?)?;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let tls = Tls(Arc::new(config));
+    let tls = Tls(Arc::new(client_config(&plan.ca_pem)?));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -84,6 +75,19 @@ pub(crate) fn plain(arguments: &[String]) -> Result<String> {
         }
         Ok(String::new())
     })
+}
+
+/// A client that trusts this authority alone.
+pub(crate) fn client_config(ca_pem: &str) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        roots.add(certificate?)?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
 }
 
 async fn pay(plan: &Plan, visit: &Visit, tls: Tls) -> Result<()> {

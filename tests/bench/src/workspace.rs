@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use harness::scratch::Scratch;
 use keyturn_store::embedded::{EmbeddedStore, MasterKey};
@@ -31,10 +32,18 @@ impl Workspace {
             binary,
         };
         workspace.run(&["init"])?;
+        workspace.configure(tables)?;
+        Ok(workspace)
+    }
+
+    /// Writes keyturn.toml: the store and these tables.
+    pub(crate) fn configure(&self, tables: &str) -> Result<()> {
         let store =
             "[store]\nkind = \"embedded\"\npath = \"store.db\"\nmaster_key_file = \"master.key\"\n";
-        fs::write(workspace.path("keyturn.toml"), format!("{store}{tables}"))?;
-        Ok(workspace)
+        Ok(fs::write(
+            self.path("keyturn.toml"),
+            format!("{store}{tables}"),
+        )?)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -42,8 +51,16 @@ impl Workspace {
     }
 
     pub(crate) fn create(&self, name: &str, value: &str) -> Result<()> {
+        self.hand_over("create", name, value)
+    }
+
+    pub(crate) fn put(&self, name: &str, value: &str) -> Result<()> {
+        self.hand_over("put", name, value)
+    }
+
+    fn hand_over(&self, command: &str, name: &str, value: &str) -> Result<()> {
         let file = write_private(self.folder.path(), "value.json", value)?;
-        self.run(&["secret", "create", name, "--value-file", "value.json"])?;
+        self.run(&["secret", command, name, "--value-file", "value.json"])?;
         Ok(fs::remove_file(file)?)
     }
 
@@ -94,6 +111,21 @@ impl Workspace {
         let said = String::from_utf8_lossy(&output.stderr);
         Err(format!("keyturn {arguments:?}: {}: {said}", output.status).into())
     }
+}
+
+/// How long a command takes that must succeed.
+pub(crate) fn timed(command: &mut Command) -> Result<Duration> {
+    let began = Instant::now();
+    let output = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()?;
+    let took = began.elapsed();
+    if output.status.success() {
+        return Ok(took);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}: {}: {said}", output.status).into())
 }
 
 /// A file that only we can read.
