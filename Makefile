@@ -11,7 +11,7 @@ DENY_VERSION := 0.20.2
 COMPONENT_VERSION := 0.21.1
 
 WASM := wasm32-unknown-unknown
-PLUGINS := postgres redis jwt api-key
+PLUGINS := postgres redis jwt api-key stripe-assisted
 PLUGIN_CRATES := $(addprefix keyturn-plugin-,$(PLUGINS))
 # Where the compiled plugins go; .cargo/config.toml names the same folder for the binary's build.
 PLUGINS_OUT := target/plugins
@@ -53,7 +53,7 @@ soak: build postgresql
 	$(TARGET_DIR)/debug/keyturn-soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # Not part of CI: a figure needs a machine that does nothing else.
-bench: plugins postgresql
+bench: plugins postgresql redis
 	$(CARGO) build --workspace --release --bin keyturn-bench --bin keyturn
 	$(TARGET_DIR)/release/keyturn-bench tests/bench/RESULTS.md
 

@@ -13,4 +13,5 @@ pub mod prober;
 pub mod proxy;
 pub mod redis;
 pub mod scratch;
+pub mod stripe;
 pub mod tls;

@@ -5,7 +5,8 @@ use keyturn_protocol::{
     Command, Content, Event, Goal, How, Label, Liveness, Purpose, Snapshot, Step, VersionId,
 };
 use keyturn_runtime::{
-    CreateRequest, Created, Finding, Level, Outcome, RetireRequest, RetirementPlan, Status,
+    CreateRequest, Created, Finding, Input, InputRequest, Level, Outcome, RetireRequest,
+    RetirementPlan, Status,
 };
 use keyturn_store::{ErrorKind, StoreError};
 use secrecy::ExposeSecret;
@@ -24,6 +25,10 @@ pub(crate) struct Effects<'a> {
     pub(crate) source: CallSource<'a>,
     pub(crate) options: &'a EngineOptions,
     pub(crate) goal: &'a Goal,
+    /// An operator's answers.
+    pub(crate) inputs: &'a [Input],
+    /// What an operator is asked for.
+    pub(crate) asks: Option<InputRequest>,
     /// What plugins found while they did something else.
     pub(crate) findings: Vec<What>,
     /// What another credential of the secret has to finish first.
@@ -166,7 +171,7 @@ impl Effects<'_> {
         };
         let request = CreateRequest {
             purpose: runtime_purpose(purpose),
-            inputs: Vec::new(),
+            inputs: self.inputs.to_vec(),
             overlap_seconds: credential.grace_seconds(),
             next_rotation: credential.next_rotation_ms(now_ms).map(|ms| ms / 1000),
             restore,
@@ -179,7 +184,11 @@ impl Effects<'_> {
         }
         let value = match credential.plugin.create(&call, &request).await? {
             Created::Value(value) => value,
-            Created::NeedsInput(_) => return Ok(Event::InputNeeded),
+            Created::NeedsInput(asked) => {
+                self.park(&asked).await?;
+                self.asks = Some(asked);
+                return Ok(Event::InputNeeded);
+            }
         };
         let put = self
             .source
@@ -289,11 +298,7 @@ impl Effects<'_> {
                 .clock
                 .now_ms()
                 .saturating_add(grace_seconds.saturating_mul(1000)),
-            operator_steps: plan.operator_steps.as_ref().map(|steps| OperatorSteps {
-                title: steps.title.clone(),
-                link: steps.link.clone(),
-                checklist: steps.checklist.clone(),
-            }),
+            operator_steps: plan.operator_steps.as_ref().map(OperatorSteps::of),
         }
     }
 
@@ -324,6 +329,10 @@ impl Effects<'_> {
                     Some(now_ms)
                 }
             };
+            // The operator has answered, if one was waited for.
+            if let Some(known) = notes.credentials.get_mut(&credential.name) {
+                known.waiting = None;
+            }
             notes.prune(&described);
         })
         .await?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keyturn_protocol::{Goal, Outcome};
+use keyturn_runtime::Input;
 use keyturn_store::{Clock, SecretStore, StoreError};
 
 use crate::{
@@ -46,7 +47,22 @@ impl Engine {
         credential: &Credential,
         goal: Goal,
     ) -> Result<(Outcome, Report), Box<RunFailure>> {
-        Run::new(&self.options, credential, goal).drive().await
+        self.run_with(credential, goal, Vec::new()).await
+    }
+
+    /// The same with an operator's answers to what an earlier run asked for ([`Report::asks`]).
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_with(
+        &self,
+        credential: &Credential,
+        goal: Goal,
+        inputs: Vec<Input>,
+    ) -> Result<(Outcome, Report), Box<RunFailure>> {
+        Run::new(&self.options, credential, goal, inputs)
+            .drive()
+            .await
     }
 
     /// Asks the target whether AWSCURRENT logs in right now. Changes nothing.

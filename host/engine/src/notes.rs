@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keyturn_protocol::Label;
+use keyturn_runtime::InputRequest;
 use keyturn_store::{ErrorKind, SecretDescription, SecretName, SecretStore, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct Notes {
 pub struct CredentialNotes {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub versions: BTreeMap<String, VersionNotes>,
+    /// The rotation that waits for an operator; nothing of it is stored yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// How long AWSCURRENT did not log in during the last rotation (replacing strategies only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap_ms: Option<u64>,
@@ -78,6 +82,15 @@ pub struct Obligation {
     pub operator_steps: Option<OperatorSteps>,
 }
 
+/// A rotation that waits for what only an operator can bring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub since_ms: u64,
+    /// From then on nobody waits any more; the next rotation asks anew.
+    pub expires_at_ms: u64,
+    pub steps: OperatorSteps,
+}
+
 /// What a person has to do at a vendor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorSteps {
@@ -86,6 +99,28 @@ pub struct OperatorSteps {
     pub link: Option<String>,
     #[serde(default)]
     pub checklist: Vec<String>,
+}
+
+impl OperatorSteps {
+    pub(crate) fn of(asked: &InputRequest) -> Self {
+        Self {
+            title: asked.title.clone(),
+            link: asked.link.clone(),
+            checklist: asked.checklist.clone(),
+        }
+    }
+
+    /// Title, link and steps as one sentence.
+    pub fn in_one_line(&self) -> String {
+        let mut line = self.title.clone();
+        if let Some(link) = &self.link {
+            line += &format!(" ({link})");
+        }
+        for (number, step) in (1..).zip(&self.checklist) {
+            line += &format!("; {number}. {step}");
+        }
+        line
+    }
 }
 
 impl Notes {
@@ -195,6 +230,8 @@ impl Notes {
     /// and, as on AWS, it counts as a rotation. An announced key may not be in it any more.
     pub fn prepare_put(&mut self, from: &str, to: &str, now_ms: u64) {
         for notes in self.credentials.values_mut() {
+            // It may be the very value that was waited for.
+            notes.waiting = None;
             if let Some(known) = notes.versions.get(from) {
                 let carried = VersionNotes {
                     rotated_at_ms: Some(now_ms),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use keyturn_protocol::{Command, Event, Rule, Step};
+use keyturn_runtime::InputRequest;
 
 use crate::{
     credential::Credential,
@@ -27,6 +28,7 @@ pub(crate) struct Recorder<'a> {
     labels_before: Option<BTreeMap<String, String>>,
     steps: Vec<StepReport>,
     pub(crate) gap_ms: Option<u64>,
+    pub(crate) asks: Option<InputRequest>,
 }
 
 impl<'a> Recorder<'a> {
@@ -44,6 +46,7 @@ impl<'a> Recorder<'a> {
             labels_before: None,
             steps: Vec::new(),
             gap_ms: None,
+            asks: None,
         }
     }
 
@@ -132,6 +135,7 @@ impl<'a> Recorder<'a> {
             steps: std::mem::take(&mut self.steps),
             duration_ms,
             gap_ms: self.gap_ms,
+            asks: self.asks.take(),
         }
     }
 

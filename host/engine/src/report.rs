@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use keyturn_runtime::InputRequest;
 use serde::Serialize;
 
 /// One run, successful or not.
@@ -17,6 +18,9 @@ pub struct Report {
     pub labels_after: BTreeMap<String, String>,
     pub steps: Vec<StepReport>,
     pub duration_ms: f64,
+    /// What an operator has to supply before the rotation can go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asks: Option<InputRequest>,
     /// How long AWSCURRENT did not log in (replacing strategies only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap_ms: Option<u64>,

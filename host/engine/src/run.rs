@@ -11,7 +11,7 @@ use keyturn_protocol::{
     Applied, Command, Event, Failure, Goal, Limits, NextAction, Outcome, Reason, Request, Rotation,
     Rule, VersionId, WaitReason,
 };
-use keyturn_runtime::TargetEffect;
+use keyturn_runtime::{Input, TargetEffect};
 
 use crate::{
     call::{CallSource, ValuesRead},
@@ -24,13 +24,15 @@ use crate::{
     problem::{Failed, Problem},
     recorder::Recorder,
     report::Report,
-    words,
+    status, words,
 };
 
 pub(crate) struct Run<'a> {
     options: &'a EngineOptions,
     credential: &'a Credential,
     goal: Goal,
+    /// An operator's answers.
+    inputs: Vec<Input>,
     recorder: Recorder<'a>,
     values: ValuesRead,
     /// What has failed and not gone well since, by command, the newest last.
@@ -43,12 +45,18 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(options: &'a EngineOptions, credential: &'a Credential, goal: Goal) -> Self {
+    pub(crate) fn new(
+        options: &'a EngineOptions,
+        credential: &'a Credential,
+        goal: Goal,
+        inputs: Vec<Input>,
+    ) -> Self {
         let recorder = Recorder::new(options, credential, words::goal(&goal));
         Self {
             options,
             credential,
             goal,
+            inputs,
             recorder,
             values: ValuesRead::default(),
             problems: Vec::new(),
@@ -126,12 +134,15 @@ impl<'a> Run<'a> {
             },
             options: self.options,
             goal: &self.goal,
+            inputs: &self.inputs,
+            asks: None,
             findings: Vec::new(),
             elsewhere: None,
         };
         let answer = effects.perform(command).await;
         self.elsewhere = effects.elsewhere;
-        let findings = effects.findings;
+        let (findings, asks) = (effects.findings, effects.asks);
+        self.recorder.asks = asks;
         let (event, problem) = match answer {
             Ok(event) => (event, None),
             Err(failed) => (failed.event, Some(failed.problem)),
@@ -198,6 +209,11 @@ impl<'a> Run<'a> {
     }
 
     async fn failed(&mut self, failure: Failure) -> Box<RunFailure> {
+        if let Reason::OperatorOwes(_) = failure.reason {
+            let steps = self.steps_of_the_operator().await;
+            let problem = self.own_problem("operator", steps);
+            self.problems.push(("Probe", problem));
+        }
         let (problem, promoted) = (self.problems.pop(), self.promoted.take());
         let mut ended = RunFailure {
             name: self.credential.display_name(),
@@ -214,6 +230,18 @@ impl<'a> Run<'a> {
         let reason = Some(ended.to_string());
         ended.report = self.recorder.finish(outcome, reason).await;
         Box::new(ended)
+    }
+
+    /// What an operator has to do to the value that waits for its end.
+    async fn steps_of_the_operator(&self) -> String {
+        let unknown = || "end it at its vendor".to_owned();
+        match status::status(self.options, self.credential).await {
+            Ok(status) => status
+                .retirement
+                .and_then(|owed| owed.operator_steps)
+                .map_or_else(unknown, |steps| steps.in_one_line()),
+            Err(_) => unknown(),
+        }
     }
 
     async fn unfinished_elsewhere(&mut self, version: VersionId, maker: &str) -> Box<RunFailure> {

@@ -14,7 +14,7 @@ use crate::{
     effect::liveness,
     engine::EngineOptions,
     failure::RunFailure,
-    notes::{Notes, OperatorSteps},
+    notes::{Notes, OperatorSteps, Waiting},
     problem::Failed,
     recorder::Recorder,
     snapshot::{labels_of, owed},
@@ -42,6 +42,11 @@ pub struct Status {
     pub retirement: Option<Retirement>,
     /// Seconds until that value's grace is over; 0 if nothing waits.
     pub grace_left_seconds: u64,
+    /// The rotation that waits for an operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// That wait is over without an answer; the next rotation asks anew.
+    pub wait_expired: bool,
     /// The version of an unfinished rotation.
     pub pending: Option<String>,
     /// The version that may have reached the target without being AWSCURRENT.
@@ -114,6 +119,7 @@ pub(crate) async fn status(
         operator_steps: owed.operator_steps,
     });
     let now_ms = options.clock.now_ms();
+    let waiting = notes.of(&credential.name).waiting;
     Ok(Status {
         secret: credential.secret.to_string(),
         credential: credential.name.clone(),
@@ -129,6 +135,10 @@ pub(crate) async fn status(
             retirement.due_at_ms.saturating_sub(now_ms).div_ceil(1000)
         }),
         retirement,
+        wait_expired: waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.expires_at_ms <= now_ms),
+        waiting,
         pending: holder(Label::Pending),
         never_applied: labels.holder(Label::InDoubt).is_some_and(|doubt| {
             let known = notes.of_version(&credential.name, doubt.as_str());

@@ -46,7 +46,12 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
         }
         Reason::CurrentNotLive(liveness) => format!("AWSCURRENT is {liveness:?} and nothing better is known").to_lowercase(),
         Reason::CheckFailed => format!("the preflight found a failure: {cause}"),
-        Reason::OperatorOwes(id) => format!("an operator still has to delete the value of {id} at its vendor"),
+        Reason::WaitingForOperator => {
+            "an operator has to supply the new value; nothing was stored".to_owned()
+        }
+        Reason::OperatorOwes(id) => format!(
+            "the value of {id} still works, and an operator has to end it: {cause}"
+        ),
         Reason::Rejected => format!("the target rejected the new value: {cause}"),
         Reason::StillPending => "the target kept asking for more time".to_owned(),
         Reason::Plugin(_) | Reason::Store => cause.to_owned(),
@@ -166,6 +171,8 @@ fn repair(failure: &Failure, name: &str) -> String {
             "Set the password that AWSCURRENT names at the target again, or put the working value with \
              `keyturn secret put`, then run the same command again."
         }
+        Reason::WaitingForOperator => "Run `keyturn assist NAME`.",
+        Reason::OperatorOwes(_) => "Do that, then run the same command again: it proves that the value is dead.",
         Reason::ForeignPending(_) => "Cancel or finish that rotation, then run the same command again.",
         Reason::IdentityDiffers(_) => {
             "If the move is intended, put the new place by hand with `keyturn secret put`, then rotate."

@@ -59,6 +59,8 @@ pub(crate) enum OnStore {
     Secret(Secret),
     /// Rotate secrets now, all four steps; continues an interrupted rotation.
     Rotate(Rotate),
+    /// Rotate with a value that only you can bring: shows what to do at the vendor and asks for it.
+    Assist(Assist),
     /// Kill the old value of a finished rotation, with proof.
     Retire(Retire),
     /// Does AWSCURRENT log in right now?
@@ -140,6 +142,23 @@ pub(crate) struct Rotate {
     /// Rotate although the previous value's grace is not over; whoever still uses it is locked out.
     #[arg(long)]
     pub(crate) now: bool,
+}
+
+/// The answer to the only question, or a JSON object with the answers by their names. Without either you are asked on
+/// the terminal, and what is secret is not shown. Never an argument: arguments are visible to every process.
+#[derive(Debug, Args)]
+pub(crate) struct Assist {
+    #[arg(value_name = "NAME[#CREDENTIAL]")]
+    pub(crate) name: String,
+    /// Rotate although the previous value's grace is not over; whoever still uses it is locked out.
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// Read the answer from a file.
+    #[arg(long, value_name = "FILE", conflicts_with = "value_stdin")]
+    pub(crate) value_file: Option<PathBuf>,
+    /// Read the answer from standard input.
+    #[arg(long)]
+    pub(crate) value_stdin: bool,
 }
 
 #[derive(Debug, Args)]

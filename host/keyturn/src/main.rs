@@ -11,6 +11,7 @@ mod plugins;
 mod session;
 mod signals;
 mod sinks;
+mod value;
 
 use std::process::ExitCode;
 

@@ -92,6 +92,8 @@ pub enum Reason {
     CurrentNotLive(Liveness),
     /// A preflight finding is a failure.
     CheckFailed,
+    /// An operator has to supply the new value, and a single step cannot wait for that.
+    WaitingForOperator,
     /// The operator has not deleted the superseded value yet.
     OperatorOwes(VersionId),
     /// The target rejected a value and another may not, or may no longer, be tried.
@@ -136,6 +138,7 @@ impl Reason {
             | Reason::AllDead
             | Reason::CurrentNotLive(_)
             | Reason::CheckFailed
+            | Reason::WaitingForOperator
             | Reason::OperatorOwes(_)
             | Reason::Rejected
             | Reason::Plugin(_) => NextAction::Repair,

@@ -103,7 +103,11 @@ impl Rotation {
                 };
                 memory.created(made, *stage)
             }
-            (Command::Create { .. }, Event::InputNeeded) => Next::Done(Outcome::AwaitingInput),
+            // Success would have the service go on with an empty version.
+            (Command::Create { .. }, Event::InputNeeded) => match self.request.goal {
+                Goal::Step { .. } => Next::Fail(Reason::WaitingForOperator),
+                _ => Next::Done(Outcome::AwaitingInput),
+            },
             (Command::CompareIdentity { candidate }, Event::IdentityEqual) => {
                 memory.identity_equal(candidate.clone())
             }

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod assisted;
 mod at_once;
 mod canary;
 mod configuration;

@@ -22,7 +22,8 @@ fn the_shipped_plugins_are_listed() {
             plugin["name"].as_str().unwrap()
         })
         .collect();
-    assert_eq!(names, ["api-key", "jwt", "postgres"]);
+    let shipped = ["api-key", "jwt", "postgres", "redis", "stripe-assisted"];
+    assert_eq!(names, shipped);
     workspace
         .run(&["plugin", "list"])
         .succeeded()
@@ -71,8 +72,8 @@ fn inspect_shows_what_a_plugin_asks_for() {
 fn an_unknown_plugin_or_file_is_refused() {
     let workspace = Workspace::empty();
     workspace
-        .run(&["plugin", "inspect", "redis"])
-        .failed(3, &["there is no plugin redis", "api-key, jwt, postgres"]);
+        .run(&["plugin", "inspect", "mongodb"])
+        .failed(3, &["there is no plugin mongodb", "api-key, jwt, postgres, redis, stripe-assisted"]);
     workspace
         .run(&["plugin", "inspect", "./none.wasm"])
         .failed(3, &["none.wasm"]);

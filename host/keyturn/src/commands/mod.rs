@@ -1,5 +1,6 @@
 //! One module a command; each is thin, the work is the engine's.
 
+mod assist;
 mod history;
 mod init;
 mod plugin;
@@ -47,6 +48,7 @@ async fn on_store(global: &Global, session: &Session, command: OnStore) -> Resul
     match command {
         OnStore::Secret(command) => secret::run(global, session, command).await,
         OnStore::Rotate(arguments) => rotate::run(global, session, &arguments).await,
+        OnStore::Assist(arguments) => assist::run(global, session, &arguments).await,
         OnStore::Retire(arguments) => retire::run(global, session, &arguments).await,
         OnStore::Verify(names) => verify::run(global, session, &names).await,
         OnStore::Status(names) => status::run(global, session, &names).await,

@@ -117,7 +117,13 @@ fn sentence(outcome: &Outcome, report: &Report) -> String {
         ),
         Outcome::NothingToRetire => format!("{name}: no old value waits for its end"),
         Outcome::AwaitingInput => {
-            format!("{name}: waits for an operator; nothing was stored or changed")
+            let asked = report
+                .asks
+                .as_ref()
+                .map_or(String::new(), |asked| format!(": {}", asked.title));
+            format!(
+                "{name}: waits for an operator{asked}. Nothing was stored or changed. Run `keyturn assist {name}`"
+            )
         }
         Outcome::Stepped(_) | Outcome::AlreadyCurrent | Outcome::Checked => format!("{name}: done"),
     }

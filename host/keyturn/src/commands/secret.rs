@@ -1,10 +1,6 @@
 //! `keyturn secret …`: values come from a file or standard input and leave only with `--reveal`.
 
-use std::{
-    fs,
-    io::{self, Read},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use comfy_table::{Table, TableStyle};
@@ -15,12 +11,11 @@ use keyturn_store::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::{
     cli::{Global, Secret, ValueSource},
     output,
-    session::{Session, refuse, secret_name},
+    session::{Session, secret_name},
 };
 
 pub(crate) async fn run(global: &Global, session: &Session, command: Secret) -> Result<ExitCode> {
@@ -34,7 +29,7 @@ pub(crate) async fn run(global: &Global, session: &Session, command: Secret) -> 
             let description = (!description.is_empty()).then_some(description);
             let new = NewSecret {
                 id: id.clone(),
-                value: read_value(&value)?,
+                value: crate::value::read(value.value_file.as_deref())?,
                 description,
             };
             let secret = secret_name(&name)?;
@@ -64,7 +59,10 @@ pub(crate) async fn run(global: &Global, session: &Session, command: Secret) -> 
 
 async fn put(global: &Global, session: &Session, name: &str, value: &ValueSource) -> Result<()> {
     let id = VersionId::new(RandomIds.fresh())?;
-    let (secret, value) = (secret_name(name)?, read_value(value)?);
+    let (secret, value) = (
+        secret_name(name)?,
+        crate::value::read(value.value_file.as_deref())?,
+    );
     let store = session.store.as_ref();
     store.describe(&secret).await?;
     let work = replace_current(store, &secret, &id, &value);
@@ -156,25 +154,6 @@ async fn get(
         ))?;
     }
     Ok(())
-}
-
-/// A value from a file or standard input, without the newline that editors and `echo` add.
-fn read_value(source: &ValueSource) -> Result<SecretString> {
-    let mut text = Zeroizing::new(String::new());
-    match &source.value_file {
-        Some(path) => {
-            *text = fs::read_to_string(path)
-                .map_err(|error| refuse(format!("{}: {error}", path.display())))?;
-        }
-        None => {
-            io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| refuse(format!("standard input: {error}")))?;
-        }
-    }
-    let value = text.strip_suffix('\n').unwrap_or(&text);
-    let value = value.strip_suffix('\r').unwrap_or(value);
-    Ok(SecretString::from(value))
 }
 
 fn said(global: &Global, words: &str, data: serde_json::Value) -> Result<(), output::Unwritten> {

@@ -97,6 +97,13 @@ fn unfinished(status: &Status) -> String {
         format!("pending: {version}")
     } else if let Some(version) = &status.staged {
         format!("staged: {version}")
+    } else if let Some(waiting) = &status.waiting {
+        let until = output::time(waiting.expires_at_ms);
+        if status.wait_expired {
+            format!("nobody answered until {until}")
+        } else {
+            format!("waits for an operator until {until}")
+        }
     } else if status.announced_at_ms.is_some() {
         "next key announced".to_owned()
     } else {

@@ -80,7 +80,7 @@ fn begin(view: &View<'_>, purpose: Purpose) -> Decision {
     if !view.supports(purpose) {
         return Rule::StrategyCannot.refuse(Reason::Unsupported(purpose));
     }
-    if view.memory.rejected.len() > usize::from(view.request.limits.rejected_values_max) {
+    if view.memory.rejected.len() > values_to_spare(view) {
         return Rule::ValueWasRejected.refuse(Reason::Rejected);
     }
     if purpose == Purpose::Activate
@@ -119,6 +119,14 @@ fn begin(view: &View<'_>, purpose: Purpose) -> Decision {
         stage,
         restore,
     })
+}
+
+/// How many rejected values may be replaced. An operator's answer makes the same value again.
+fn values_to_spare(view: &View<'_>) -> usize {
+    if view.request.facts.needs_operator {
+        return 0;
+    }
+    usize::from(view.request.limits.rejected_values_max)
 }
 
 fn wait_for_verifiers(view: &View<'_>) -> Option<Decision> {

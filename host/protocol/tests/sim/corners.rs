@@ -237,6 +237,13 @@ fn operators(coverage: &mut Coverage) {
         |command: &Command| matches!(command, Command::Create { .. }).then_some(Event::InputNeeded);
     let end = run(coverage, &mut world, rotate(Kind::Assisted), asks);
     assert_eq!(outcome(end), Outcome::AwaitingInput);
+    let mut invoked = World::new(Kind::Assisted, 0);
+    let create = Goal::Step {
+        step: Step::Create,
+        token: invoked.begin_service_rotation(),
+    };
+    let end = run(coverage, &mut invoked, create, asks);
+    assert_eq!(reason(end), Reason::WaitingForOperator);
 
     let mut trial = World::new(Kind::Dual, 0);
     let test = Goal::Step {

@@ -3,6 +3,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod festival;
+pub(crate) mod terminal;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -172,7 +173,13 @@ impl Workspace {
             }
         }
         assert!(!passwords.is_empty());
-        let canaries = CanarySet::new(passwords.iter().map(String::as_str)).unwrap();
+        let passwords: Vec<_> = passwords.iter().map(String::as_str).collect();
+        self.scan_for(&passwords, server_log)
+    }
+
+    /// The same for values that the test knows.
+    pub(crate) fn scan_for(&self, values: &[&str], server_log: &str) -> Scan {
+        let canaries = CanarySet::new(values.iter().copied()).unwrap();
         let mut scan = Scan::default();
         canaries.scan_path(self.folder(), &mut scan).unwrap();
         let written = self.written.lock().unwrap();

@@ -1,0 +1,182 @@
+//! `keyturn assist`: a rotation whose new value only an operator can bring. What is asked for comes from the plugin;
+//! all four steps follow the answer in one run.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use keyturn_engine::{Credential, Engine, Goal, Outcome, Status};
+use keyturn_runtime::{Input, InputRequest, Prompt};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::run_report;
+use crate::{
+    cli::{Assist, Global},
+    exit::{Code, Failure},
+    output,
+    session::{Record, Session, refuse},
+    value,
+};
+
+pub(crate) async fn run(
+    global: &Global,
+    session: &Session,
+    arguments: &Assist,
+) -> Result<ExitCode> {
+    let names = std::slice::from_ref(&arguments.name);
+    let (engine, credentials, refused) = session.engine(global, names, Record::Everything).await?;
+    let mut worst = refused;
+    for credential in &credentials {
+        let code = assist(global, &engine, credential, arguments).await?;
+        worst = worst.worse(code);
+    }
+    Ok(worst.into())
+}
+
+async fn assist(
+    global: &Global,
+    engine: &Engine,
+    credential: &Credential,
+    arguments: &Assist,
+) -> Result<Code> {
+    if !credential.strategy.needs_operator {
+        let name = credential.display_name();
+        let message = format!(
+            "{name} needs no operator: its strategy {} makes the new value itself; run `keyturn rotate {name}`",
+            credential.strategy.name
+        );
+        return Err(refuse(message).into());
+    }
+    let goal = || Goal::Rotate {
+        now: arguments.now,
+        lead_ms: credential.lead_seconds.saturating_mul(1000),
+        unstick: false,
+    };
+    // Without answers: it goes on with what was interrupted, or says what it needs.
+    let ended = engine.run(credential, goal()).await;
+    let ended = match ended {
+        Ok((Outcome::AwaitingInput, report)) => match &report.asks {
+            Some(asked) => {
+                let inputs = answers(asked, arguments).await?;
+                engine.run_with(credential, goal(), inputs).await
+            }
+            None => Ok((Outcome::AwaitingInput, report)),
+        },
+        ended => ended,
+    };
+    let promoted = matches!(ended, Ok((Outcome::Promoted { .. }, _)));
+    let asked_again = matches!(ended, Ok((Outcome::AwaitingInput, _)));
+    let code = run_report::show(global, ended)?;
+    if asked_again {
+        let message = format!(
+            "{}: the plugin asks again; the answer was not what it needs. Nothing was stored or changed",
+            credential.display_name()
+        );
+        return Err(Failure::new(Code::Failed, message).into());
+    }
+    if promoted && !global.json {
+        show_what_remains(&engine.status(credential).await?);
+    }
+    Ok(code)
+}
+
+/// On a thread of its own: whoever waits for an answer must still hear Ctrl-C.
+async fn answers(asked: &InputRequest, arguments: &Assist) -> Result<Vec<Input>> {
+    let prompts = asked.prompts.clone();
+    if arguments.value_stdin || arguments.value_file.is_some() {
+        let file = arguments.value_file.clone();
+        let read = move || given(&prompts, &value::read(file.as_deref())?);
+        return Ok(tokio::task::spawn_blocking(read).await??);
+    }
+    show(&asked.title, asked.link.as_deref(), &asked.checklist);
+    if !value::can_ask() {
+        return Err(refuse(
+            "there is no terminal to ask on: hand the answer over with --value-stdin or --value-file",
+        )
+        .into());
+    }
+    let _as_it_was = value::Terminal::keep();
+    let ask = move || prompts.iter().map(answer).collect::<Result<Vec<_>, _>>();
+    Ok(tokio::task::spawn_blocking(ask).await??)
+}
+
+fn answer(prompt: &Prompt) -> Result<Input, Failure> {
+    Ok(Input {
+        name: prompt.name.clone(),
+        value: value::ask(prompt)?,
+    })
+}
+
+/// The answer to the only question as it is; several as an object by their names.
+fn given(prompts: &[Prompt], text: &SecretString) -> Result<Vec<Input>, Failure> {
+    if let [prompt] = prompts {
+        return Ok(vec![Input {
+            name: prompt.name.clone(),
+            value: text.clone(),
+        }]);
+    }
+    let names = || {
+        let names: Vec<_> = prompts.iter().map(|prompt| prompt.name.as_str()).collect();
+        names.join(", ")
+    };
+    let wrong = || {
+        refuse(format!(
+            "the answers must be a JSON object of texts with the members {}",
+            names()
+        ))
+    };
+    let Ok(Value::Object(members)) = serde_json::from_str(text.expose_secret()) else {
+        return Err(wrong());
+    };
+    if let Some(unknown) = members
+        .keys()
+        .find(|key| !prompts.iter().any(|prompt| prompt.name == **key))
+    {
+        return Err(refuse(format!(
+            "nobody asked for \"{unknown}\"; the questions are {}",
+            names()
+        )));
+    }
+    prompts
+        .iter()
+        .map(|prompt| {
+            let answer = members
+                .get(&prompt.name)
+                .and_then(Value::as_str)
+                .ok_or_else(wrong)?;
+            Ok(Input {
+                name: prompt.name.clone(),
+                value: SecretString::from(answer),
+            })
+        })
+        .collect()
+}
+
+fn show(title: &str, link: Option<&str>, checklist: &[String]) {
+    output::to_stderr(title);
+    if let Some(link) = link {
+        output::to_stderr(&format!("  {link}"));
+    }
+    for (number, step) in (1..).zip(checklist) {
+        output::to_stderr(&format!("  {number}. {step}"));
+    }
+}
+
+/// The old value lives at the vendor until a person ends it there.
+fn show_what_remains(status: &Status) {
+    let Some(owed) = status.retirement.as_ref().filter(|owed| owed.by_operator) else {
+        return;
+    };
+    let name = output::name(&status.secret, &status.credential);
+    let due = output::time(owed.due_at_ms);
+    match &owed.operator_steps {
+        Some(steps) => {
+            output::to_stderr(&format!("After {due}:"));
+            show(&steps.title, steps.link.as_deref(), &steps.checklist);
+        }
+        None => output::to_stderr(&format!("After {due}: end the old value at its vendor.")),
+    }
+    output::to_stderr(&format!(
+        "Then run `keyturn retire {name}`, which proves that it is dead."
+    ));
+}
