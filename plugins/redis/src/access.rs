@@ -33,17 +33,14 @@ impl<'a> Value<'a> {
     }
 }
 
-/// CURRENT and the older values of the same user, in the order in which they are tried.
-pub(crate) fn known(ctx: &Context) -> Result<Vec<Value<'_>>, Error> {
-    let current = Value::read(&ctx.current, "AWSCURRENT")?;
-    // An older value that cannot even be read opens nothing; CURRENT's shape was checked above.
-    let older = ctx
-        .others
+/// The older values of CURRENT's user, in the order in which they are tried.
+pub(crate) fn older<'a>(ctx: &'a Context, current: &Login) -> Vec<Value<'a>> {
+    // One that cannot even be read opens nothing.
+    ctx.others
         .iter()
         .filter_map(|other| Value::read(&other.version, "an older version").ok())
-        .filter(|older| older.login.user == current.login.user)
-        .collect::<Vec<_>>();
-    Ok(std::iter::once(current).chain(older).collect())
+        .filter(|older| older.login.user == current.user)
+        .collect()
 }
 
 /// The admin's login, where the host handed the admin secret over.
@@ -114,4 +111,18 @@ pub(crate) fn enter_as_admin(session: &mut Session, admin: &Login) -> Result<(),
     ))
     .code(WRONG_PASSWORD)
     .detail("companion", "admin"))
+}
+
+/// Of several openers the one that tells most: anything but CURRENT and the candidate is drift.
+pub(crate) fn opened_with(places: &[Place], current: &str, candidate: &str) -> Option<String> {
+    let openers = || {
+        places
+            .iter()
+            .filter_map(|place| place.opened_with.as_deref())
+    };
+    openers()
+        .find(|id| *id != current && *id != candidate)
+        .or_else(|| openers().find(|id| *id == current))
+        .or_else(|| openers().next())
+        .map(str::to_owned)
 }

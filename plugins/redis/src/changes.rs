@@ -1,63 +1,60 @@
 //! What was changed at which node. With several nodes, a failure says of all of them together whether the target
 //! changed: `yes` also where only some have.
 
-use crate::node::Node;
-use keyturn_sdk::{Applied, Error, Liveness, MemberReport, Outcome, Status};
+use crate::access::Place;
+use crate::session::Session;
+use keyturn_sdk::{Applied, Error, Liveness, Outcome, Status};
+use std::collections::BTreeSet;
 
+#[derive(Default)]
 pub(crate) struct Changes {
-    /// Of the value in question at each node that was noted.
-    liveness: Liveness,
-    reports: Vec<MemberReport>,
+    /// The nodes' labels.
+    changed: BTreeSet<String>,
 }
 
 impl Changes {
-    pub(crate) fn to_be(liveness: Liveness) -> Self {
-        Self {
-            liveness,
-            reports: Vec::new(),
-        }
+    /// Runs a step that changes a node when it succeeds.
+    pub(crate) fn make(
+        &mut self,
+        session: &mut Session,
+        step: impl FnOnce(&mut Session) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.then(step(session))?;
+        self.changed.insert(session.node.label.clone());
+        Ok(())
     }
 
-    /// Takes a node's answer (was it changed?) over, or says with its error what had been changed before.
-    pub(crate) fn note(&mut self, node: &Node, answer: Result<bool, Error>) -> Result<(), Error> {
-        match answer {
-            Ok(changed) => {
-                let applied = if changed { Applied::Yes } else { Applied::No };
-                self.reports.push(node.report(applied, self.liveness));
-                Ok(())
+    /// What comes after these changes; an error says that they were made.
+    pub(crate) fn then<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        answer.map_err(|error| {
+            if self.changed.is_empty() {
+                return error;
             }
-            Err(error) => Err(self.after(error)),
-        }
+            let applied = match error.applied {
+                Applied::Unknown => Applied::Unknown,
+                Applied::Yes | Applied::No => Applied::Yes,
+            };
+            let changed: Vec<&str> = self.changed.iter().map(String::as_str).collect();
+            error.applied(applied).detail("changed", changed.join(", "))
+        })
     }
 
-    fn changed(&self) -> impl Iterator<Item = &str> {
-        self.reports
-            .iter()
-            .filter(|report| report.applied == Applied::Yes)
-            .map(|report| report.member.as_str())
-    }
-
-    /// An error that came after these changes.
-    pub(crate) fn after(&self, error: Error) -> Error {
-        let changed: Vec<_> = self.changed().collect();
-        if changed.is_empty() {
-            return error;
-        }
-        let applied = match error.applied {
-            Applied::Unknown => Applied::Unknown,
-            Applied::Yes | Applied::No => Applied::Yes,
-        };
-        error.applied(applied).detail("changed", changed.join(", "))
-    }
-
-    pub(crate) fn outcome(self) -> Outcome {
-        let status = if self.changed().next().is_some() {
-            Status::Done
-        } else {
+    /// `liveness` of the value in question, the same at every node.
+    pub(crate) fn outcome(&self, places: &[Place], liveness: Liveness) -> Outcome {
+        let mut outcome = Outcome::new(if self.changed.is_empty() {
             Status::Unchanged
-        };
-        let mut outcome = Outcome::new(status);
-        outcome.members = self.reports;
+        } else {
+            Status::Done
+        });
+        outcome.members = places
+            .iter()
+            .map(|place| {
+                let node = &place.session.node;
+                let changed = self.changed.contains(&node.label);
+                let applied = if changed { Applied::Yes } else { Applied::No };
+                node.report(applied, liveness)
+            })
+            .collect();
         outcome
     }
 }

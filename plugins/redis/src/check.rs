@@ -1,14 +1,12 @@
 //! `check`: a preflight without a candidate. Each question becomes a finding, the failing ones with the command or
-//! the advice that mends them; it changes nothing.
+//! the advice that mends them. It changes no password; nodes write what they have to disk, because only that shows that
+//! they can.
 
 use crate::access::{self, Place, Value};
-use crate::clients;
-use crate::dual::{must_have_acl, no_such_user};
-use crate::persistence::Files;
+use crate::preparation::{self, must_be_default};
+use crate::secret::members;
 use crate::settings::Settings;
-use crate::single::{must_be_default, must_have_config};
 use crate::trial::may_do_something;
-use crate::user::User;
 use keyturn_sdk::{Context, Error, Finding, Level};
 
 pub(crate) fn check(ctx: &Context, dual: bool) -> Result<Vec<Finding>, Error> {
@@ -28,6 +26,7 @@ pub(crate) fn check(ctx: &Context, dual: bool) -> Result<Vec<Finding>, Error> {
         Err(error) => return Ok(found.with("nodes", error)),
     };
     found.ok("nodes", format!("all {} node(s) answer", places.len()));
+    found.0.extend(host_is_no_node(ctx, &places)?);
     for place in &mut places {
         if let Err(error) = node(place, &current, dual, &settings, &mut found) {
             return Ok(found.with("node", error));
@@ -43,13 +42,14 @@ fn node(
     settings: &Settings,
     found: &mut Findings,
 ) -> Result<(), Error> {
-    let Place {
-        session,
-        facts,
-        opened_with,
-    } = place;
-    let (name, node) = (&current.login.user, session.node.clone());
-    if opened_with.is_none() {
+    let (name, node) = (&current.login.user, place.session.node.clone());
+    let ready = if dual {
+        preparation::of_user(place, &current.login, settings)?.0
+    } else {
+        preparation::of_requirepass(place, settings)?
+    };
+    place.session.end_change()?;
+    if place.opened_with.is_none() {
         found.0.push(Finding {
             id: "login".into(),
             level: Level::Failure,
@@ -59,7 +59,7 @@ fn node(
         return Ok(());
     }
     found.ok("login", format!("AWSCURRENT logs in at node {node}"));
-    if !session.asks_for_login {
+    if !place.session.asks_for_login {
         found.0.push(Finding {
             id: "default-open".into(),
             level: Level::Warning,
@@ -69,32 +69,42 @@ fn node(
             fix: Some("run ACL SETUSER default off once no client needs it".into()),
         });
     }
-    if dual {
-        must_have_acl(session, facts)?;
-        let user = User::read(session, name)?.ok_or_else(|| no_such_user(session, name))?;
-        user.must_be_usable(name, session)?;
-        // Without rules it changes nothing and still needs the right.
-        session.ask("changing the user", &["ACL", "SETUSER", name])?;
-    } else {
-        must_have_config(session, facts)?;
+    if ready.files.keep_users() {
+        found.ok(
+            "persistence",
+            format!("node {node} keeps its users over a restart"),
+        );
     }
-    clients::nobody_is_changing(session)?;
-    let files = Files::find(session, facts, settings.persistence)?;
-    found.ok(
-        "persistence",
-        format!(
-            "node {node} {} a restart",
-            if files.keep_users() {
-                "keeps its users over"
-            } else {
-                "forgets a change at"
-            }
-        ),
-    );
-    session.login(&current.login)?;
-    may_do_something(session, &current.login)?;
+    found.0.extend(ready.findings);
+    place.session.login(&current.login)?;
+    may_do_something(&mut place.session, &current.login)?;
     found.ok("rights", format!("node {node} can be changed"));
     Ok(())
+}
+
+/// Where the application connects is tested only if it is a node.
+fn host_is_no_node(ctx: &Context, places: &[Place]) -> Result<Option<Finding>, Error> {
+    let members = members(&ctx.current, "AWSCURRENT")?;
+    let Some(host) = members
+        .get::<String>("host")?
+        .filter(|_| members.contains("nodes"))
+    else {
+        return Ok(None);
+    };
+    let is_node = places.iter().any(|place| {
+        let label = &place.session.node.label;
+        label
+            .rsplit_once(':')
+            .is_some_and(|(named, _)| named.trim_matches(['[', ']']) == host)
+    });
+    Ok((!is_node).then(|| Finding {
+        id: "host-is-no-node".into(),
+        level: Level::Warning,
+        summary: format!(
+            "`host` ({host}) is none of `nodes`: whether AWSCURRENT logs in there is not tested"
+        ),
+        fix: Some("add it to `nodes`, unless it leads to one of them".into()),
+    }))
 }
 
 struct Findings(Vec<Finding>);

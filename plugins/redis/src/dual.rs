@@ -1,186 +1,158 @@
 //! `set` with two passwords: the candidate's hash is added to the user at every node, and CURRENT's stays. All
-//! nodes are entered and found fit before the first is changed; the server gets hashes and no password.
+//! nodes are entered and found fit before the first is changed; the server gets hashes and no password. Older
+//! passwords go last, when no node replicates with one any more.
 
 use crate::access::{self, Place, Value};
 use crate::changes::Changes;
-use crate::clients;
-use crate::facts::Facts;
+use crate::masterauth;
 use crate::persistence::Files;
+use crate::preparation::{self, Ready};
 use crate::secret::Login;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::user::User;
-use keyturn_sdk::{Applied, Context, Error, Finding, Level, Liveness, Outcome, Version};
+use keyturn_sdk::{Context, Error, Finding, Level, Liveness, Outcome, Version};
 
 pub(crate) fn set(ctx: &Context, candidate: &Version) -> Result<Outcome, Error> {
     let settings: Settings = ctx.settings()?;
     let wanted = Value::read(candidate, "the candidate")?;
-    let known = access::known(ctx)?;
-    let Some(current) = known.first() else {
-        return Err(Error::internal("there is no AWSCURRENT"));
-    };
+    let current = Value::read(&ctx.current, "AWSCURRENT")?;
     wanted.login.must_be_of_the_user_of(&current.login)?;
-    let in_order: Vec<_> = std::iter::once(&wanted).chain(&known).collect();
+    let older = access::older(ctx, &current.login);
+    let in_order: Vec<_> = [&wanted, &current].into_iter().chain(&older).collect();
     let mut places = access::enter_all(ctx, &in_order)?;
-    let plans = places
-        .iter_mut()
-        .map(|place| Plan::make(place, &wanted.login, &known, &settings))
-        .collect::<Result<Vec<_>, Error>>()?;
-
-    let mut changes = Changes::to_be(Liveness::Live);
-    for (place, plan) in places.iter_mut().zip(&plans) {
-        let answer = plan.carry_out(&mut place.session);
-        changes.note(&place.session.node, answer)?;
+    let (mut ready, mut users) = (Vec::new(), Vec::new());
+    for place in &mut places {
+        let (node, user) = preparation::of_user(place, &wanted.login, &settings)?;
+        ready.push(node);
+        users.push(user);
     }
-    let mut outcome = changes.outcome();
-    outcome.opened_with = opened_with(&places, ctx, &candidate.id);
+    preparation::must_know_replicas(&places, &ready, &wanted.login.user)?;
+    let plans: Vec<Plan> = places
+        .iter()
+        .zip(ready.into_iter().zip(users))
+        .map(|(place, found)| Plan::make(place, found, &wanted.login, &current.login, &older))
+        .collect();
+
+    let mut changes = Changes::default();
+    for (place, plan) in places.iter_mut().zip(&plans) {
+        plan.add(&mut place.session, &mut changes)?;
+    }
+    let removed: Vec<&String> = plans.iter().flat_map(|plan| &plan.remove).collect();
+    for (place, plan) in places.iter_mut().zip(&plans) {
+        plan.keep_replicating(&mut place.session, &removed, &mut changes)?;
+    }
+    for (place, plan) in places.iter_mut().zip(&plans) {
+        plan.remove(&mut place.session, &mut changes)?;
+    }
+    let mut outcome = changes.outcome(&places, Liveness::Live);
+    outcome.opened_with = access::opened_with(&places, &ctx.current.id, &candidate.id);
     outcome.findings = plans.into_iter().flat_map(|plan| plan.findings).collect();
     Ok(outcome)
 }
 
-/// Of several openers the one that tells most: anything but CURRENT and the candidate is drift.
-pub(crate) fn opened_with(places: &[Place], ctx: &Context, candidate: &str) -> Option<String> {
-    let openers = || {
-        places
-            .iter()
-            .filter_map(|place| place.opened_with.as_deref())
-    };
-    openers()
-        .find(|id| *id != ctx.current.id && *id != candidate)
-        .or_else(|| openers().find(|id| *id == ctx.current.id))
-        .or_else(|| openers().next())
-        .map(str::to_owned)
-}
-
-/// ACL is there and what it is needed for is allowed.
-pub(crate) fn must_have_acl(session: &Session, facts: &Facts) -> Result<(), Error> {
-    if facts.has_acl {
-        return Ok(());
-    }
-    let major: Option<u32> = facts.version.split('.').next().and_then(|n| n.parse().ok());
-    let (node, version) = (&session.node, &facts.version);
-    Err(Error::unsupported(match major {
-        Some(0..=5) => format!(
-            "node {node} runs Redis {version}, which has one password (requirepass) and no users; nothing changed; \
-             set strategy = \"single\", and mind its gap"
-        ),
-        _ => format!(
-            "node {node} (version {version}) does not let anybody run ACL, as managed services do; nothing changed; \
-             rotate through the service's own interface"
-        ),
-    }))
-}
-
 /// What has to be done at one node; nothing is done yet.
 struct Plan {
-    user: String,
+    wanted: Login,
     hash: String,
     /// Not there yet.
     add: bool,
     /// Hashes of older values that are superseded.
     remove: Vec<String>,
     files: Files,
+    replicates_with: Option<Login>,
     findings: Vec<Finding>,
 }
 
 impl Plan {
     fn make(
-        place: &mut Place,
+        place: &Place,
+        (ready, user): (Ready, User),
         wanted: &Login,
-        known: &[Value<'_>],
-        settings: &Settings,
-    ) -> Result<Plan, Error> {
-        let Place { session, facts, .. } = place;
-        must_have_acl(session, facts)?;
-        let name = &wanted.user;
-        let user = User::read(session, name)?.ok_or_else(|| no_such_user(session, name))?;
-        user.must_be_usable(name, session)?;
-        let files = Files::find(session, facts, settings.persistence)?;
-        // Without rules it changes nothing, and a missing right is found before anything has changed.
-        session.ask("changing the user", &["ACL", "SETUSER", name])?;
-        files.write(session)?;
-        clients::nobody_is_changing(session)?;
-        session.announce_change()?;
-
-        let hash = wanted.hash();
-        let current = known.first().map(|value| value.login.hash());
-        let mut remove: Vec<String> = known
+        current: &Login,
+        older: &[Value<'_>],
+    ) -> Plan {
+        let mut findings = ready.findings;
+        let kept = [wanted.hash(), current.hash()];
+        let mut remove: Vec<String> = older
             .iter()
-            .skip(1)
             .map(|older| older.login.hash())
-            .filter(|older| *older != hash && Some(older) != current.as_ref())
-            .filter(|older| user.accepts(older))
+            .filter(|hash| !kept.contains(hash) && user.accepts(hash))
             .collect();
         remove.sort();
         remove.dedup();
-        let strangers = user
-            .hashes
-            .iter()
-            .filter(|found| **found != hash && Some(*found) != current.as_ref())
-            .filter(|found| !remove.contains(found))
-            .count();
-        let mut findings = Vec::new();
+        let known = |hash: &String| kept.contains(hash) || remove.contains(hash);
+        let strangers = user.hashes.iter().filter(|hash| !known(hash)).count();
         if strangers > 0 {
-            findings.push(strange_passwords(session, name, strangers));
+            findings.push(strange_passwords(&place.session, &wanted.user, strangers));
         }
-        if !files.keep_users() {
-            findings.push(not_kept(session));
+        if place.opened_with.is_none() {
+            findings.push(current_refused(&place.session, &wanted.user));
         }
-        Ok(Plan {
-            user: name.clone(),
+        let [hash, _] = kept;
+        Plan {
+            wanted: wanted.clone(),
             add: !user.accepts(&hash),
             hash,
             remove,
-            files,
+            files: ready.files,
+            replicates_with: ready.replicates_with,
             findings,
-        })
+        }
     }
 
-    /// True if the node was changed.
-    fn carry_out(&self, session: &mut Session) -> Result<bool, Error> {
-        let changes = self.add || !self.remove.is_empty();
-        if changes {
-            let rules: Vec<String> = self
-                .add
-                .then(|| format!("#{}", self.hash))
-                .into_iter()
-                .chain(self.remove.iter().map(|hash| format!("!{hash}")))
-                .collect();
-            let words: Vec<&str> = ["ACL", "SETUSER", &self.user]
-                .into_iter()
-                .chain(rules.iter().map(String::as_str))
-                .collect();
-            session.change("adding the password", &words)?;
-            self.read_back(session)
-                .map_err(|error| error.applied(Applied::Yes))?;
+    fn add(&self, session: &mut Session, changes: &mut Changes) -> Result<(), Error> {
+        if self.add {
+            let rule = format!("#{}", self.hash);
+            changes.make(session, |session| {
+                let words = ["ACL", "SETUSER", &self.wanted.user, &rule];
+                session.change("adding the password", &words)
+            })?;
+            changes.then(self.read_back(session))?;
         }
-        // Also where nothing was to be changed: the run that did it may have ended before it was written.
-        self.files.keep_change(session)?;
-        session
-            .end_change()
-            .map_err(|error| error.applied(Applied::Yes))?;
-        Ok(changes)
+        // Also where nothing was to be added: the run that did it may have ended before it was written.
+        changes.then(self.files.write_users(session))
     }
 
     fn read_back(&self, session: &mut Session) -> Result<(), Error> {
-        let user = User::read(session, &self.user)?;
+        let user = User::read(session, &self.wanted.user)?;
         if user.is_some_and(|user| user.accepts(&self.hash)) {
             return Ok(());
         }
         Err(Error::conflict(format!(
-            "node {} took the new password and does not have it any more: somebody else changes the user `{}` at \
-             this moment",
-            session.node, self.user
+            "node {} took the new password and does not have it any more: somebody else changes the user `{}` at this \
+             moment",
+            session.node, self.wanted.user
         )))
     }
-}
 
-pub(crate) fn no_such_user(session: &Session, name: &str) -> Error {
-    Error::invalid_secret(format!(
-        "there is no user `{name}` at node {}; nothing changed; create it there as it is at the other nodes (users are \
-         not replicated)",
-        session.node
-    ))
+    /// The candidate lives at every node by now.
+    fn keep_replicating(
+        &self,
+        session: &mut Session,
+        removed: &[&String],
+        changes: &mut Changes,
+    ) -> Result<(), Error> {
+        let with = self.replicates_with.as_ref().map(Login::hash);
+        if !with.is_some_and(|hash| removed.contains(&&hash)) {
+            return Ok(());
+        }
+        changes.make(session, |session| masterauth::change(session, &self.wanted))?;
+        changes.then(self.files.write_settings(session))
+    }
+
+    fn remove(&self, session: &mut Session, changes: &mut Changes) -> Result<(), Error> {
+        if !self.remove.is_empty() {
+            let rules: Vec<String> = self.remove.iter().map(|hash| format!("!{hash}")).collect();
+            changes.make(session, |session| {
+                let words = ["ACL", "SETUSER", &self.wanted.user].into_iter();
+                let words: Vec<&str> = words.chain(rules.iter().map(String::as_str)).collect();
+                session.change("removing older passwords", &words)
+            })?;
+            changes.then(self.files.write_users(session))?;
+        }
+        changes.then(session.end_change())
+    }
 }
 
 fn strange_passwords(session: &Session, name: &str, count: usize) -> Finding {
@@ -197,12 +169,12 @@ fn strange_passwords(session: &Session, name: &str, count: usize) -> Finding {
     }
 }
 
-fn not_kept(session: &Session) -> Finding {
+fn current_refused(session: &Session, name: &str) -> Finding {
     Finding {
-        id: "not-kept".into(),
+        id: "current-refused".into(),
         level: Level::Warning,
         summary: format!(
-            "node {} has neither an ACL file nor a configuration file: a restart brings the old password back",
+            "neither AWSCURRENT nor an older value opened `{name}` at node {}; the admin has given it the new password",
             session.node
         ),
         fix: None,

@@ -11,6 +11,8 @@ pub(crate) const WRONG_PASSWORD: &str = "WRONGPASS";
 pub(crate) const NO_AUTH: &str = "NOAUTH";
 /// The user may not run the command.
 pub(crate) const NO_PERMISSION: &str = "NOPERM";
+/// A replica that has lost its primary, and that may answer little meanwhile.
+pub(crate) const PRIMARY_DOWN: &str = "MASTERDOWN";
 /// Whatever has no word of its own.
 pub(crate) const GENERIC: &str = "ERR";
 
@@ -43,7 +45,7 @@ fn classify(code: &str) -> (ErrorKind, &'static str) {
         "BUSY" | "TRYAGAIN" | "CLUSTERDOWN" => {
             (ErrorKind::Throttled, "the server is busy; try again")
         }
-        "MASTERDOWN" => (
+        PRIMARY_DOWN => (
             ErrorKind::Throttled,
             "the replica has lost its primary and answers nothing meanwhile; try again",
         ),

@@ -1,5 +1,6 @@
 //! What a node says of itself: its version, its commands, its place in the replication, how it keeps its users.
 
+use crate::errors::GENERIC;
 use crate::resp::Reply;
 use crate::session::{Answer, Session};
 use keyturn_sdk::Error;
@@ -13,10 +14,14 @@ pub(crate) struct Facts {
     pub(crate) has_config: bool,
     /// It was started with a configuration file.
     pub(crate) config_file: bool,
+    /// Of this very process.
+    pub(crate) run_id: String,
     /// The same on a primary and all of its replicas.
     pub(crate) replication_id: String,
     /// `host:port` of the primary that it follows.
     pub(crate) follows: Option<String>,
+    /// The link to that primary is up.
+    pub(crate) link_is_up: bool,
     /// `host:port` of its own replicas, as it sees them.
     pub(crate) replicas: Vec<String>,
     /// How many nodes its cluster has, itself included.
@@ -54,6 +59,8 @@ impl Facts {
         Facts {
             // Valkey goes on naming the Redis whose commands it has.
             version: text("redis_version"),
+            run_id: text("run_id"),
+            link_is_up: fields.get("master_link_status") == Some(&"up"),
             config_file: !text("config_file").is_empty(),
             replication_id: text("master_replid"),
             follows,
@@ -95,7 +102,12 @@ pub(crate) fn has_acl(session: &mut Session) -> Result<bool, Error> {
 /// told by the commands themselves.
 fn commands(session: &mut Session) -> Result<[bool; 2], Error> {
     let asked = ["COMMAND", "INFO", "ACL", "CONFIG"];
-    match session.try_ask("asking which commands there are", &asked)? {
+    let answer = match session.try_ask("asking which commands there are", &asked) {
+        // It has been renamed.
+        Err(error) if error.code.as_deref() == Some(GENERIC) => return Ok([true, true]),
+        answer => answer?,
+    };
+    match answer {
         Answer::NotPermitted(_) => Ok([true, true]),
         Answer::Given(Reply::List(found)) => match found.as_slice() {
             [acl, config] => Ok([is_there(acl), is_there(config)]),
@@ -123,7 +135,7 @@ mod tests {
     #[test]
     fn a_primary_names_its_replicas() {
         let facts = Facts::of_info(
-            "# Server\r\nredis_version:7.0.15\r\nconfig_file:/etc/redis/redis.conf\r\n\r\n# Replication\r\n\
+            "# Server\r\nredis_version:7.0.15\r\nrun_id:def\r\nconfig_file:/etc/redis/redis.conf\r\n\r\n# Replication\r\n\
              role:master\r\nconnected_slaves:2\r\nslave0:ip=10.0.0.2,port=6379,state=online,offset=1,lag=0\r\n\
              slave1:ip=::1,port=6380,state=wait_bgsave,offset=0,lag=0\r\nslave_read_only:1\r\n\
              master_replid:abc\r\n# Cluster\r\ncluster_enabled:0\r\n",
@@ -132,6 +144,7 @@ mod tests {
             version: "7.0.15".into(),
             config_file: true,
             replication_id: "abc".into(),
+            run_id: "def".into(),
             replicas: vec!["10.0.0.2:6379".into(), "::1:6380".into()],
             ..Facts::default()
         };
@@ -141,10 +154,10 @@ mod tests {
     #[test]
     fn a_replica_names_its_primary() {
         let facts = Facts::of_info(
-            "role:slave\r\nmaster_host:db.internal\r\nmaster_port:6379\r\nconfig_file:\r\ncluster_enabled:1\r\n",
+            "role:slave\r\nmaster_host:db.internal\r\nmaster_port:6379\r\nmaster_link_status:up\r\nconfig_file:\r\ncluster_enabled:1\r\n",
         );
         assert_eq!(facts.follows.as_deref(), Some("db.internal:6379"));
-        assert!(!facts.config_file);
+        assert!(facts.link_is_up && !facts.config_file);
         assert_eq!(facts.cluster_nodes, Some(0));
     }
 }

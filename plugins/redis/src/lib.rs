@@ -15,6 +15,7 @@ mod facts;
 mod masterauth;
 mod node;
 mod persistence;
+mod preparation;
 mod probe;
 pub mod resp;
 mod retire;

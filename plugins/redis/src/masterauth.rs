@@ -3,37 +3,53 @@
 //! too: after a failover it is a replica.
 
 use crate::facts::Facts;
-use crate::persistence::config;
+use crate::persistence::{Files, config};
 use crate::secret::{DEFAULT_USER, Login};
 use crate::session::Session;
-use keyturn_sdk::{Error, SecretText};
+use crate::settings::Persistence;
+use keyturn_sdk::Error;
 
-/// The password with which the node logs in as `login`'s user, if it does.
-fn known(session: &mut Session, facts: &Facts, login: &Login) -> Result<Option<SecretText>, Error> {
+/// The login with which the node replicates, or would, if it is of `user`.
+///
+/// # Errors
+/// If it could not be changed for good.
+pub(crate) fn of_user(
+    session: &mut Session,
+    facts: &Facts,
+    files: Files,
+    user: &str,
+    wanted: Persistence,
+) -> Result<Option<Login>, Error> {
     if !facts.has_config {
         return Ok(None);
     }
     // Before Redis 6 there is no `masteruser`, and empty it means `default`.
-    let user = config(session, "masteruser")?.filter(|user| !user.is_empty());
-    if user.as_deref().unwrap_or(DEFAULT_USER) != login.user {
+    let named = config(session, "masteruser")?.filter(|named| !named.is_empty());
+    if named.as_deref().unwrap_or(DEFAULT_USER) != user {
         return Ok(None);
     }
     let password = config(session, "masterauth")?.filter(|password| !password.is_empty());
-    Ok(password.map(SecretText::new))
+    let Some(password) = password else {
+        return Ok(None);
+    };
+    if files.keep_settings() {
+        // Tried, like all that a rotation will need.
+        files.write_settings(session)?;
+    } else if wanted == Persistence::Required {
+        return Err(Error::invalid_settings(format!(
+            "node {} replicates as `{user}` and has no configuration file that it could write a new masterauth to: after \
+             a restart replication would be dead; nothing changed; give replicas a user of their own",
+            session.node
+        )));
+    }
+    Ok(Some(Login {
+        user: user.to_owned(),
+        password: password.into(),
+    }))
 }
 
-/// Gives the node `login`'s password to log in with, where it logs in as that user with another one; says whether
-/// it had to. To be written to disk by the caller.
-pub(crate) fn update(session: &mut Session, facts: &Facts, login: &Login) -> Result<bool, Error> {
-    let password = login.password.expose();
-    match known(session, facts, login)? {
-        Some(known) if known.expose() != password => {
-            session.change(
-                "setting masterauth",
-                &["CONFIG", "SET", "masterauth", password],
-            )?;
-            Ok(true)
-        }
-        _ => Ok(false),
-    }
+/// Gives the node another password to replicate with.
+pub(crate) fn change(session: &mut Session, login: &Login) -> Result<(), Error> {
+    let words = ["CONFIG", "SET", "masterauth", login.password.expose()];
+    session.change("setting masterauth", &words)
 }

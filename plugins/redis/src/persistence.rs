@@ -1,77 +1,129 @@
 //! Whether a change outlives a restart of its node. Users stand in the ACL file where there is one, else in the
-//! configuration file; `requirepass` and `masterauth` stand in the configuration file. What the file holds of
+//! configuration file; `requirepass` and `masterauth` always stand in the configuration file. What that holds of
 //! `requirepass` while users are changed by ACL is old and harmless: on start the user's own line comes last.
 
-use crate::errors::GENERIC;
 use crate::facts::{Facts, unexpected};
 use crate::resp::Reply;
 use crate::session::Session;
 use crate::settings::Persistence;
-use keyturn_sdk::{Applied, Error};
+use keyturn_sdk::{Error, Finding, Level};
 
-/// Which files a node has to write its users and settings to.
+/// Which file a node writes its users to, and its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Files {
-    acl: bool,
-    config: bool,
+    users: Option<File>,
+    settings: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum File {
+    Acl,
+    Config,
 }
 
 impl Files {
+    /// Finds out, and tries the write that will be needed: what cannot be kept is better not changed.
+    ///
     /// # Errors
-    /// `invalid-settings` if users cannot be kept and the operator has not said that this is known.
+    /// If users cannot be kept and the operator has not said that this is known.
     pub(crate) fn find(
         session: &mut Session,
         facts: &Facts,
         wanted: Persistence,
     ) -> Result<Files, Error> {
+        let settings = facts.has_config && facts.config_file;
         let files = Files {
-            acl: facts.has_acl && has_acl_file(session, facts)?,
-            config: facts.has_config && facts.config_file,
+            users: users_file(session, facts)?,
+            settings,
         };
-        if files.keep_users() || wanted == Persistence::IfPossible {
-            return Ok(files);
+        let refused = match files.users {
+            None => no_file(session, facts),
+            Some(_) => match files.write_users(session) {
+                Ok(()) => return Ok(files),
+                // The path broke: that says nothing about files.
+                Err(error) if error.code.is_none() => return Err(error),
+                Err(error) => error,
+            },
+        };
+        match wanted {
+            Persistence::Required => Err(refused),
+            Persistence::IfPossible => Ok(Files {
+                users: None,
+                settings,
+            }),
         }
-        Err(Error::invalid_settings(format!(
-            "node {} cannot write its users to disk: it was started with neither an ACL file nor a configuration \
-             file, so that a restart would bring the old password back; nothing changed; give it one, or set \
-             persistence = \"if-possible\" if restarts are taken care of otherwise",
-            session.node
-        )))
     }
 
     pub(crate) fn keep_users(self) -> bool {
-        self.acl || self.config
+        self.users.is_some()
     }
 
-    /// Writes all of them. Tried before the first change, too: what cannot be kept is better not changed.
-    pub(crate) fn write(self, session: &mut Session) -> Result<(), Error> {
-        if self.acl {
-            session.ask("writing the ACL file (ACL SAVE)", &["ACL", "SAVE"])?;
+    pub(crate) fn keep_settings(self) -> bool {
+        self.settings
+    }
+
+    pub(crate) fn write_users(self, session: &mut Session) -> Result<(), Error> {
+        match self.users {
+            Some(File::Acl) => session
+                .ask("writing the ACL file (ACL SAVE)", &["ACL", "SAVE"])
+                .map(drop),
+            Some(File::Config) => rewrite(session),
+            None => Ok(()),
         }
-        if self.config {
-            let doing = "writing the configuration file (CONFIG REWRITE)";
-            session.ask(doing, &["CONFIG", "REWRITE"])?;
+    }
+
+    pub(crate) fn write_settings(self, session: &mut Session) -> Result<(), Error> {
+        if self.settings {
+            rewrite(session)?;
         }
         Ok(())
     }
 
-    /// After a change: a failure leaves the node changed.
-    pub(crate) fn keep_change(self, session: &mut Session) -> Result<(), Error> {
-        self.write(session)
-            .map_err(|error| error.applied(Applied::Yes))
+    /// Said where the operator has said that it is known.
+    pub(crate) fn finding(self, session: &Session) -> Option<Finding> {
+        (!self.keep_users()).then(|| Finding {
+            id: "not-kept".into(),
+            level: Level::Warning,
+            summary: format!(
+                "node {} cannot write its users to disk: a restart brings the old password back",
+                session.node
+            ),
+            fix: None,
+        })
     }
 }
 
-fn has_acl_file(session: &mut Session, facts: &Facts) -> Result<bool, Error> {
-    if facts.has_config {
-        return Ok(config(session, "aclfile")?.is_some_and(|path| !path.is_empty()));
+fn rewrite(session: &mut Session) -> Result<(), Error> {
+    let doing = "writing the configuration file (CONFIG REWRITE)";
+    session.ask(doing, &["CONFIG", "REWRITE"]).map(drop)
+}
+
+fn users_file(session: &mut Session, facts: &Facts) -> Result<Option<File>, Error> {
+    if !facts.has_config {
+        // Without CONFIG only the attempt tells whether there is an ACL file.
+        return Ok(facts.has_acl.then_some(File::Acl));
     }
-    // Without CONFIG only the attempt tells.
-    match session.ask("writing the ACL file (ACL SAVE)", &["ACL", "SAVE"]) {
-        Ok(_) => Ok(true),
-        Err(error) if error.code.as_deref() == Some(GENERIC) => Ok(false),
-        Err(error) => Err(error),
+    let acl_file = config(session, "aclfile")?.is_some_and(|path| !path.is_empty());
+    Ok(match (acl_file, facts.has_acl) {
+        (true, true) => Some(File::Acl),
+        // It would be read at the next start and cannot be written.
+        (true, false) => None,
+        (false, _) => facts.config_file.then_some(File::Config),
+    })
+}
+
+fn no_file(session: &Session, facts: &Facts) -> Error {
+    let advice = "a restart would bring the old password back; nothing changed; mend that, or set persistence = \
+                  \"if-possible\" if restarts are taken care of otherwise";
+    let node = &session.node;
+    if !facts.has_config {
+        return Error::unsupported(format!(
+            "node {node} lets nobody run CONFIG and has no ACL file: {advice}"
+        ));
     }
+    Error::invalid_settings(format!(
+        "node {node} was started with no file that it can write its users to: {advice}"
+    ))
 }
 
 /// A setting of the server's; `None` if its version does not have it. Never asked for `requirepass`: that text is

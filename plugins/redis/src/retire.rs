@@ -5,21 +5,21 @@
 use crate::access::{self, Place, Value};
 use crate::changes::Changes;
 use crate::clients;
-use crate::dual::{must_have_acl, no_such_user};
 use crate::errors::WRONG_PASSWORD;
 use crate::masterauth;
-use crate::node::Node;
 use crate::persistence::Files;
+use crate::preparation;
 use crate::probe;
 use crate::secret::Login;
 use crate::session::Session;
-use crate::settings::Persistence;
+use crate::settings::Settings;
 use crate::user::User;
 use keyturn_sdk::{
-    Applied, Context, Error, ErrorKind, Finding, Level, Liveness, Outcome, RetireRequest, Status,
+    Context, Error, ErrorKind, Finding, Level, Liveness, Outcome, RetireRequest, Status,
 };
 
 pub(crate) fn retire(ctx: &Context, request: &RetireRequest, dual: bool) -> Result<Outcome, Error> {
+    let settings: Settings = ctx.settings()?;
     let current = Value::read(&ctx.current, "AWSCURRENT")?;
     let old = Login::read(&request.subject, "the value to retire")?;
     if old.same_as(&current.login) {
@@ -38,101 +38,97 @@ pub(crate) fn retire(ctx: &Context, request: &RetireRequest, dual: bool) -> Resu
             return Err(kept(error.code(WRONG_PASSWORD)));
         }
     }
-    let mut changes = Changes::to_be(Liveness::Dead);
+    let (mut changes, mut findings) = (Changes::default(), Vec::new());
     if dual {
         let work = Removal {
             current: &current.login,
-            old: &old,
+            hash: old.hash(),
         };
-        work.carry_out(&mut places, &mut changes)?;
-    } else {
-        for place in &places {
-            changes.note(&place.session.node, Ok(false))?;
-        }
+        findings = work.carry_out(&mut places, &settings, &mut changes)?;
     }
-    let mut findings = Vec::new();
     if let Some(age_ms) = request.end_sessions_older_than_ms {
         for place in &mut places {
-            let ended = clients::end_sessions(&mut place.session, &old.user, age_ms)
-                .map_err(|error| changes.after(error))?;
-            findings.push(sessions_ended(&place.session, &old.user, ended));
+            let session = &mut place.session;
+            let ended = changes.then(clients::end_sessions(session, &old.user, age_ms))?;
+            findings.push(sessions_ended(session, &old.user, ended));
         }
     }
-    let nodes: Vec<Node> = places.into_iter().map(|place| place.session.node).collect();
-    for node in &nodes {
-        prove_dead(ctx, node, &old).map_err(|error| changes.after(error))?;
+    for place in &places {
+        changes.then(prove_dead(ctx, place, &old))?;
     }
-    let mut outcome = changes.outcome();
+    let mut outcome = changes.outcome(&places, Liveness::Dead);
     outcome.findings = findings;
     Ok(outcome)
 }
 
 struct Removal<'a> {
     current: &'a Login,
-    old: &'a Login,
+    /// Of the old password.
+    hash: String,
 }
 
 impl Removal<'_> {
-    fn carry_out(&self, places: &mut [Place], changes: &mut Changes) -> Result<(), Error> {
-        let mut files = Vec::new();
+    fn carry_out(
+        &self,
+        places: &mut [Place],
+        settings: &Settings,
+        changes: &mut Changes,
+    ) -> Result<Vec<Finding>, Error> {
+        let mut ready = Vec::new();
         for place in &mut *places {
-            must_have_acl(&place.session, &place.facts)?;
-            // To kill a password, a node that cannot keep it dead is still better than one where it lives.
-            let found = Files::find(&mut place.session, &place.facts, Persistence::IfPossible)?;
-            let name = &self.old.user;
-            if User::read(&mut place.session, name)?.is_none() {
-                return Err(no_such_user(&place.session, name));
+            ready.push(preparation::of_user(place, self.current, settings)?.0);
+        }
+        preparation::must_know_replicas(places, &ready, &self.current.user)?;
+        // All of them, and on disk, before the first removal: each may replicate from any other.
+        for (place, ready) in places.iter_mut().zip(&ready) {
+            let with = ready.replicates_with.as_ref();
+            if with.is_some_and(|with| !with.same_as(self.current)) {
+                let session = &mut place.session;
+                changes.make(session, |session| masterauth::change(session, self.current))?;
+                changes.then(ready.files.write_settings(session))?;
             }
-            clients::nobody_is_changing(&mut place.session)?;
-            place.session.announce_change()?;
-            files.push(found);
         }
-        // All replicas before the first removal: each may replicate from any of them.
-        for place in &mut *places {
-            masterauth::update(&mut place.session, &place.facts, self.current)
-                .map_err(|error| changes.after(error))?;
+        for (place, ready) in places.iter_mut().zip(&ready) {
+            self.remove(&mut place.session, ready.files, changes)?;
         }
-        for (place, files) in places.iter_mut().zip(files) {
-            let answer = self.remove(&mut place.session, files);
-            changes.note(&place.session.node, answer)?;
-        }
-        Ok(())
+        Ok(ready.into_iter().flat_map(|ready| ready.findings).collect())
     }
 
-    /// True if it was still there.
-    fn remove(&self, session: &mut Session, files: Files) -> Result<bool, Error> {
-        let hash = self.old.hash();
-        let was_there = self.is_there(session, &hash)?;
-        if was_there {
-            let rule = format!("!{hash}");
-            let words = ["ACL", "SETUSER", &self.old.user, &rule];
-            session.change("removing the old password", &words)?;
+    fn remove(
+        &self,
+        session: &mut Session,
+        files: Files,
+        changes: &mut Changes,
+    ) -> Result<(), Error> {
+        let name = &self.current.user;
+        if changes.then(self.is_there(session))? {
+            let rule = format!("!{}", self.hash);
+            changes.make(session, |session| {
+                session.change(
+                    "removing the old password",
+                    &["ACL", "SETUSER", name, &rule],
+                )
+            })?;
         }
-        let applied = if was_there { Applied::Yes } else { Applied::No };
-        self.complete(session, &hash, files)
-            .map_err(|error| error.applied(applied))?;
-        Ok(was_there)
+        if changes.then(self.is_there(session))? {
+            return changes.then(Err(Error::conflict(format!(
+                "node {} removed the old password and has it again: somebody else changes the user `{name}` at this moment",
+                session.node
+            ))));
+        }
+        // Also where it was gone already: the run that removed it may have ended before it was written.
+        changes.then(files.write_users(session))?;
+        changes.then(session.end_change())
     }
 
-    /// Also where it was gone already: the run that removed it may have ended before it was written.
-    fn complete(&self, session: &mut Session, hash: &str, files: Files) -> Result<(), Error> {
-        if self.is_there(session, hash)? {
-            return Err(Error::conflict(format!(
-                "node {} removed the old password and has it again: somebody else changes the user `{}` at this moment",
-                session.node, self.old.user
-            )));
-        }
-        files.write(session)?;
-        session.end_change()
-    }
-
-    fn is_there(&self, session: &mut Session, hash: &str) -> Result<bool, Error> {
-        let user = User::read(session, &self.old.user)?;
-        Ok(user.is_some_and(|user| user.accepts(hash)))
+    fn is_there(&self, session: &mut Session) -> Result<bool, Error> {
+        let user = User::read(session, &self.current.user)?;
+        Ok(user.is_some_and(|user| user.accepts(&self.hash)))
     }
 }
 
-fn prove_dead(ctx: &Context, node: &Node, old: &Login) -> Result<(), Error> {
+fn prove_dead(ctx: &Context, place: &Place, old: &Login) -> Result<(), Error> {
+    let node = &place.session.node;
     let found = match probe::liveness(ctx, node, old)? {
         Liveness::Dead => return Ok(()),
         Liveness::Live | Liveness::Mixed => "it still opens",

@@ -3,14 +3,15 @@
 //! refused one leaves the last one that succeeded in place.
 
 use crate::client::{Client, Failure};
-use crate::errors::{self, GENERIC, NO_AUTH, NO_PERMISSION, WRONG_PASSWORD};
+use crate::errors::{self, GENERIC, NO_AUTH, NO_PERMISSION, PRIMARY_DOWN, WRONG_PASSWORD};
 use crate::node::Node;
 use crate::resp::{Reply, ServerError};
 use crate::secret::Login;
 use keyturn_sdk::{Applied, Error, SecretText, endpoint, random};
 
-/// Under this name a connection that may change a user stands in CLIENT LIST.
-pub(crate) const CHANGING: &str = "keyturn-changing";
+/// With this begins the name under which a connection that may change a user stands in CLIENT LIST.
+pub(crate) const CHANGING: &str = "keyturn-changing-";
+const RANDOM_BYTES: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -18,6 +19,10 @@ pub(crate) struct Session {
     client: Client<endpoint::Connection>,
     /// Commands are refused before a login, so the user `default` has a password.
     pub(crate) asks_for_login: bool,
+    /// How the node answered a wrong password.
+    refusal: Option<ServerError>,
+    /// Its name while it may change a user.
+    pub(crate) name: Option<String>,
 }
 
 /// What a command that reads came to.
@@ -34,22 +39,28 @@ impl Session {
             client: Client::new(node.connect()?),
             node: node.clone(),
             asks_for_login: false,
+            refusal: None,
+            name: None,
         };
         session.asks_for_login = session.greet()?;
         if login.is_default() && !session.asks_for_login {
             return Err(session.unprotected("answers commands without any login"));
         }
         let wrong = Login {
-            password: wrong_password(),
+            password: SecretText::new(format!("keyturn-wrong-{}", random_hex())),
             ..login.clone()
         };
-        if session.login(&wrong)? {
-            return Err(session.unprotected(&format!(
+        match session.authenticate(&wrong)? {
+            Ok(()) => Err(session.unprotected(&format!(
                 "let the user `{}` in with a wrong password",
                 login.user
-            )));
+            ))),
+            Err(refusal) => {
+                session.must_be_refusal(&refusal, login)?;
+                session.refusal = Some(refusal);
+                Ok(session)
+            }
         }
-        Ok(session)
     }
 
     /// Does it refuse a command before a login? Also finds what is no Redis, or takes no clients.
@@ -59,11 +70,13 @@ impl Session {
             Ok(_) => Ok(false),
             Err(Failure::Server(error)) => match error.code.as_str() {
                 NO_AUTH => Ok(true),
-                // A user `default` without a password that may not even do this.
-                NO_PERMISSION => Ok(false),
+                // A user `default` without a password that may not even do this, or a replica that has lost its
+                // primary: both are past the question who is there.
+                NO_PERMISSION | PRIMARY_DOWN => Ok(false),
                 // PING has no errors of its own: this one was there before it.
                 GENERIC => Err(Error::throttled(format!(
-                    "{doing} failed: the server takes no further client; try again"
+                    "{doing} failed: the server refuses even PING; it may have as many clients as it takes \
+                     (maxclients); try again"
                 ))
                 .detail("server", error.message)),
                 _ => Err(errors::from_server(&doing, &error)),
@@ -80,10 +93,42 @@ impl Session {
         ))
     }
 
+    /// Before Redis 6 a wrong password has no word of its own; that there is a password is known by then.
+    fn must_be_refusal(&self, error: &ServerError, login: &Login) -> Result<(), Error> {
+        if error.code == WRONG_PASSWORD
+            || (error.code == GENERIC && login.is_default() && self.asks_for_login)
+        {
+            return Ok(());
+        }
+        Err(self.login_failed(error, login))
+    }
+
+    fn login_failed(&self, error: &ServerError, login: &Login) -> Error {
+        let doing = format!("the login of `{}` at node {}", login.user, self.node);
+        if error.code == GENERIC && !login.is_default() {
+            return Error::unsupported(format!(
+                "{doing} failed: the server knows no users; they came with Redis 6; leave `username` out of the secret \
+                 and use the strategy `single`"
+            ))
+            .detail("server", error.message.clone());
+        }
+        errors::from_server(&doing, error)
+    }
+
     /// False: the password is wrong, or the user is off or does not exist.
     pub(crate) fn login(&mut self, login: &Login) -> Result<bool, Error> {
+        match self.authenticate(login)? {
+            Ok(()) => Ok(true),
+            // Without a word of its own it counts only if a wrong password was answered with the very same.
+            Err(error) if error.code == WRONG_PASSWORD || self.refusal.as_ref() == Some(&error) => {
+                Ok(false)
+            }
+            Err(error) => Err(self.login_failed(&error, login)),
+        }
+    }
+
+    fn authenticate(&mut self, login: &Login) -> Result<Result<(), ServerError>, Error> {
         let password = login.password.expose();
-        let doing = format!("the login of `{}` at node {}", login.user, self.node);
         // The form with one word is the one that servers before Redis 6 know.
         let called = if login.is_default() {
             self.client.call(&["AUTH", password])
@@ -91,24 +136,13 @@ impl Session {
             self.client.call(&["AUTH", &login.user, password])
         };
         match called {
-            Ok(_) => Ok(true),
-            Err(Failure::Server(error)) if self.is_refusal(&error, login) => Ok(false),
-            Err(Failure::Server(error)) if error.code == GENERIC && !login.is_default() => {
-                Err(Error::unsupported(format!(
-                    "{doing} failed: the server knows no users; they came with Redis 6; leave `username` out of the \
-                     secret and use the strategy `single`"
-                ))
-                .detail("server", error.message))
+            Ok(_) => Ok(Ok(())),
+            Err(Failure::Server(error)) => Ok(Err(error)),
+            Err(Failure::Path { error, .. }) => {
+                let doing = format!("the login of `{}` at node {}", login.user, self.node);
+                Err(error.context(&doing))
             }
-            Err(Failure::Server(error)) => Err(errors::from_server(&doing, &error)),
-            Err(Failure::Path { error, .. }) => Err(error.context(&doing)),
         }
-    }
-
-    /// Before Redis 6 a wrong password has no word of its own; that there is a password is known by then.
-    fn is_refusal(&self, error: &ServerError, login: &Login) -> bool {
-        error.code == WRONG_PASSWORD
-            || (error.code == GENERIC && login.is_default() && self.asks_for_login)
     }
 
     /// Runs a command that changes nothing which is Keyturn's. `doing`: "reading the users".
@@ -151,23 +185,26 @@ impl Session {
     /// From now on others see that this connection may change a user: what it has sent may still be on its way when
     /// its process is gone.
     pub(crate) fn announce_change(&mut self) -> Result<(), Error> {
-        self.ask("naming the connection", &["CLIENT", "SETNAME", CHANGING])
-            .map(drop)
+        let name = format!("{CHANGING}{}", random_hex());
+        self.ask(NAMING, &["CLIENT", "SETNAME", &name])?;
+        self.name = Some(name);
+        Ok(())
     }
 
     /// Everything that it sent has been answered.
     pub(crate) fn end_change(&mut self) -> Result<(), Error> {
-        self.ask("unnaming the connection", &["CLIENT", "SETNAME", ""])
-            .map(drop)
+        self.ask(NAMING, &["CLIENT", "SETNAME", ""])?;
+        self.name = None;
+        Ok(())
     }
 }
 
-/// Nobody has it: 128 random bits.
-fn wrong_password() -> SecretText {
-    const BYTES: usize = 16;
-    let mut text = String::from("keyturn-wrong-");
-    for byte in random::bytes(BYTES) {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    SecretText::new(text)
+const NAMING: &str = "naming the connection";
+
+/// 128 random bits.
+fn random_hex() -> String {
+    random::bytes(RANDOM_BYTES)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

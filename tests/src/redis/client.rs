@@ -75,9 +75,9 @@ pub(super) fn answers(address: SocketAddr) -> bool {
         Ok(String::from_utf8_lossy(&answer[..count]).into_owned())
     };
     ask().is_ok_and(|answer| {
-        answer.starts_with("+PONG")
-            || answer.starts_with("-NOAUTH")
-            || answer.starts_with("-NOPERM")
+        ["+PONG", "-NOAUTH", "-NOPERM", "-MASTERDOWN"]
+            .iter()
+            .any(|ready| answer.starts_with(ready))
     })
 }
 

@@ -71,9 +71,13 @@ fn inspect_shows_what_a_plugin_asks_for() {
 #[test]
 fn an_unknown_plugin_or_file_is_refused() {
     let workspace = Workspace::empty();
-    workspace
-        .run(&["plugin", "inspect", "mongodb"])
-        .failed(3, &["there is no plugin mongodb", "api-key, jwt, postgres, redis, stripe-assisted"]);
+    workspace.run(&["plugin", "inspect", "mongodb"]).failed(
+        3,
+        &[
+            "there is no plugin mongodb",
+            "api-key, jwt, postgres, redis, stripe-assisted",
+        ],
+    );
     workspace
         .run(&["plugin", "inspect", "./none.wasm"])
         .failed(3, &["none.wasm"]);

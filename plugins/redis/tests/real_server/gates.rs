@@ -254,3 +254,87 @@ fn a_candidate_of_another_user_opens_no_connection() {
         assert_eq!(error.kind, ErrorKind::InvalidSecret, "{error}");
     }
 }
+
+#[test]
+fn a_server_under_two_names_is_changed_under_none() {
+    let server = options().start().unwrap();
+    let port = server.port();
+    let _host = host_at(&[format!("127.0.0.1:{port}"), format!("localhost:{port}")]);
+    let ctx = context();
+    let error = set(&ctx, &create(&ctx, "v2")).unwrap_err();
+    assert_eq!(
+        (error.kind, error.applied),
+        (ErrorKind::InvalidSecret, Applied::No)
+    );
+    assert!(error.message.contains("localhost"), "{error}");
+}
+
+/// Without CONFIG a failing ACL SAVE looks like a missing file: it is not taken for one.
+#[test]
+fn a_disk_that_fails_is_found_where_config_is_taken_away_too() {
+    let server = options()
+        .with_acl_file()
+        .conf("rename-command CONFIG \"\"")
+        .start()
+        .unwrap();
+    std::fs::remove_file(server.folder().join("users.acl")).unwrap();
+    std::fs::create_dir(server.folder().join("users.acl")).unwrap();
+    std::fs::write(server.folder().join("users.acl/keep"), "").unwrap();
+    check_refused(&server, &context(), ErrorKind::Other, &["ACL SAVE"]);
+}
+
+/// Who would see a change that is still on its way is the admin: refused, it is no excuse for not looking.
+#[test]
+fn a_refused_admin_keeps_a_value_from_being_called_dead() {
+    let server = options().start().unwrap();
+    let _host = host(&[&server]);
+    let mut ctx = context();
+    server
+        .command(&[
+            "ACL",
+            "SETUSER",
+            "rotation",
+            "resetpass",
+            ">another-password",
+        ])
+        .unwrap();
+    let stranger = fake::version("v9", &value(Some(USER), "never-was-a-password"));
+    let error = probe(&ctx, &stranger).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth);
+    assert!(
+        error
+            .details
+            .contains(&("companion".into(), "admin".into())),
+        "{error:?}"
+    );
+    // Without one, nobody but the user itself could have changed it.
+    ctx.companions.clear();
+    assert_eq!(probe(&ctx, &stranger).unwrap().liveness, Liveness::Dead);
+}
+
+#[test]
+fn a_sentinel_that_logs_in_as_the_user_is_reported() {
+    let server = options().start().unwrap();
+    let mut sentinel = harness::redis::Session::open(server.address(), Some(USER), FIRST).unwrap();
+    // The README's user may name itself.
+    sentinel
+        .command(&["CLIENT", "SETNAME", "sentinel-1a2b3c4d-cmd"])
+        .unwrap();
+    let _host = host(&[&server]);
+    let ctx = context();
+    let outcome = set(&ctx, &create(&ctx, "v2")).unwrap();
+    assert_eq!(outcome.findings[0].id, "sentinel");
+}
+
+/// A replica without its primary answers nothing but who is who.
+#[test]
+fn a_replica_that_serves_no_stale_data_is_tested_all_the_same() {
+    let server = options()
+        .conf("replicaof 127.0.0.1 1")
+        .conf("replica-serve-stale-data no")
+        .start()
+        .unwrap();
+    let _host = host(&[&server]);
+    let ctx = context();
+    test(&ctx, &ctx.current).unwrap();
+}

@@ -2,9 +2,10 @@
 
 use crate::common::*;
 use harness::poll;
+use harness::proxy::{Direction, Fault, Proxy};
 use harness::redis::{Server, ServerOptions};
 use keyturn_plugin_redis::Redis;
-use keyturn_sdk::{Applied, ErrorKind, Liveness, Rotator, Version, fake};
+use keyturn_sdk::{Applied, ErrorKind, Liveness, OtherVersion, Rotator, Standing, Version, fake};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,11 +65,8 @@ fn every_node_is_changed_and_replication_outlives_the_old_password() {
     assert_eq!(all_open(&servers, &old), [false; 3]);
     // At the next reconnect, and after a restart from its own file.
     let [primary, first, second] = &servers;
-    primary
-        .command(&["CLIENT", "KILL", "TYPE", "replica"])
-        .unwrap();
-    second.restart().unwrap();
     for replica in [first, second] {
+        replica.restart().unwrap();
         is_linked(replica);
     }
     primary
@@ -213,10 +211,7 @@ fn replicas_with_a_user_of_their_own_are_left_alone() {
     let _host = host(&servers.each_ref());
     let mut ctx = context();
     rotate(&mut ctx, "v2");
-    let configured = servers[1]
-        .command(&["CONFIG", "GET", "masterauth"])
-        .unwrap();
-    assert!(format!("{configured:?}").contains("masterauth"));
+    assert!(conf(&servers[1]).contains("replicator-password"));
     servers[0]
         .command(&["CLIENT", "KILL", "TYPE", "replica"])
         .unwrap();
@@ -259,4 +254,150 @@ fn a_value_that_was_never_there_is_dead_at_every_node() {
     ctx.companions.clear();
     let stranger = fake::version("v9", &value(Some(USER), "never-was-a-password"));
     assert_eq!(probe(&ctx, &stranger).unwrap().liveness, Liveness::Dead);
+}
+
+fn conf(server: &Server) -> String {
+    std::fs::read_to_string(server.configuration()).unwrap()
+}
+
+fn password(version: &Version) -> String {
+    member(version, "password").unwrap()
+}
+
+/// AWSCURRENT was stored wrong by hand; AWSPREVIOUS works, and replicas log in with it. It goes, and they must not lose
+/// their primary.
+#[test]
+fn superseding_an_older_password_takes_it_from_no_replica() {
+    let servers = same_user();
+    let [primary, first, second] = &servers;
+    let _host = host(&servers.each_ref());
+    let mut ctx = context();
+    ctx.companions.clear();
+    let right = ctx.current.clone();
+    ctx.current = fake::version("v2", &value(Some(USER), "never-was-a-password"));
+    ctx.others = vec![OtherVersion {
+        standing: Standing::Previous,
+        version: right.clone(),
+    }];
+    let candidate = create(&ctx, "v3");
+    set(&ctx, &candidate).unwrap();
+    assert_eq!(all_open(&servers, &right), [false; 3]);
+    for replica in [first, second] {
+        assert!(conf(replica).contains(&password(&candidate)), "not on disk");
+        replica.restart().unwrap();
+        is_linked(replica);
+    }
+    primary.command(&["PING"]).unwrap();
+}
+
+/// The removal is cut off, and by then every replica has the new password on disk.
+#[test]
+fn no_password_is_removed_before_every_replica_has_another_one_on_disk() {
+    let servers = same_user();
+    let [primary, first, second] = &servers;
+    let proxy = Proxy::start(primary.address()).unwrap();
+    let nodes = [proxy.address().to_string(), address(first), address(second)];
+    let _host = host_at(&nodes);
+    let mut ctx = context();
+    ctx.companions.clear();
+    let [_, old] = ["v2", "v3"].map(|id| {
+        let candidate = create(&ctx, id);
+        set(&ctx, &candidate).unwrap();
+        let old = ctx.current.clone();
+        promote(&mut ctx, candidate);
+        // The first is measured, the second is cut.
+        if id == "v2" {
+            retire(&ctx, &old).unwrap();
+            ctx.others.clear();
+        }
+        old
+    });
+    // Its conversation at the primary was the last but one: the proof came after it.
+    let before = proxy.connections();
+    let removal = (0..before)
+        .rev()
+        .filter_map(|number| proxy.transcript(number, Direction::ToServer))
+        .find_map(|sent| {
+            let rule = b"SETUSER\r\n$8\r\nfestival\r\n$65\r\n!";
+            sent.windows(rule.len()).position(|window| window == rule)
+        })
+        .expect("a removal passed");
+    proxy.break_connection(
+        before,
+        Fault::CutAfter {
+            direction: Direction::ToServer,
+            bytes: removal,
+        },
+    );
+    let error = retire(&ctx, &old).unwrap_err();
+    assert_eq!(proxy.fired(), 1);
+    assert_ne!(error.applied, Applied::No, "{error}");
+    assert!(logs_in(primary, &old));
+    for replica in [first, second] {
+        assert!(
+            conf(replica).contains(&password(&ctx.current)),
+            "not on disk"
+        );
+    }
+    retire(&ctx, &old).unwrap();
+    assert_eq!(all_open(&servers, &old), [false; 3]);
+    is_linked(first);
+}
+
+#[test]
+fn a_replica_whose_own_login_nobody_can_see_is_refused() {
+    let user = format!("{USER} on >{FIRST} ~* &* +@all");
+    let primary = ServerOptions::new().user(user.clone()).start().unwrap();
+    let hidden = |options: ServerOptions| {
+        options
+            .conf("rename-command CONFIG \"\"")
+            .conf(format!("masteruser {USER}"))
+            .conf(format!("masterauth {FIRST}"))
+            .with_acl_file()
+            .replica_of(&primary)
+            .start()
+            .unwrap()
+    };
+    let replica = hidden(ServerOptions::new().user(user.clone()));
+    is_linked(&replica);
+    // Of the primary the same is taken away: nobody sees anything but who is connected.
+    let _host = host(&[&primary, &replica]);
+    let mut ctx = context();
+    ctx.companions.clear();
+    let candidate = create(&ctx, "v2");
+    let before = primary.command(&["ACL", "LIST"]).unwrap();
+    // The primary can be asked, and the replica cannot: what it replicates with stays unknown.
+    let error = set(&ctx, &candidate).unwrap_err();
+    assert_eq!(
+        (error.kind, error.applied),
+        (ErrorKind::Unsupported, Applied::No),
+        "{error}"
+    );
+    assert!(error.message.contains("a user of their own"), "{error}");
+    assert_eq!(primary.command(&["ACL", "LIST"]).unwrap(), before);
+}
+
+#[test]
+fn a_new_masterauth_that_a_restart_would_forget_is_refused() {
+    let user = format!("{USER} on >{FIRST} ~* &* +@all");
+    let primary = ServerOptions::new().user(user.clone()).start().unwrap();
+    let replica = ServerOptions::new()
+        .user(user)
+        .with_acl_file()
+        .without_a_file()
+        .conf(format!("masteruser {USER}"))
+        .conf(format!("masterauth {FIRST}"))
+        .replica_of(&primary)
+        .start()
+        .unwrap();
+    is_linked(&replica);
+    let _host = host(&[&primary, &replica]);
+    let mut ctx = context();
+    ctx.companions.clear();
+    let error = set(&ctx, &create(&ctx, "v2")).unwrap_err();
+    assert_eq!(
+        (error.kind, error.applied),
+        (ErrorKind::InvalidSettings, Applied::No)
+    );
+    assert!(error.message.contains("masterauth"), "{error}");
 }
