@@ -61,6 +61,8 @@ pub(crate) struct Memory {
     /// What becomes of the current value once that candidate is promoted.
     pub(crate) planned: Option<(VersionId, How)>,
     pub(crate) liveness: BTreeMap<VersionId, Liveness>,
+    /// The version that this run had killed at the target, with proof.
+    pub(crate) killed: Option<VersionId>,
     pub(crate) rejected: BTreeSet<VersionId>,
     /// The version whose value this run brought to its end, and whether that was proven.
     pub(crate) retired: Option<(VersionId, bool)>,
@@ -91,6 +93,7 @@ impl Memory {
             tested: None,
             planned: None,
             liveness: BTreeMap::new(),
+            killed: None,
             rejected: BTreeSet::new(),
             retired: None,
             gave_up_pending: false,
@@ -233,6 +236,7 @@ impl Memory {
     pub(crate) fn retire_done(&mut self, subject: VersionId, changed: bool) -> Next {
         self.target_may_differ(if changed { Applied::Yes } else { Applied::No });
         self.plugin_answered();
+        self.killed = Some(subject.clone());
         self.liveness.insert(subject, Liveness::Dead);
         Next::Plan
     }
@@ -243,8 +247,11 @@ impl Memory {
         Next::Plan
     }
 
+    /// A look is no progress where a change was left unanswered: the same change may follow it again and again.
     pub(crate) fn probed(&mut self, subject: VersionId, liveness: Liveness) -> Next {
-        self.plugin_answered();
+        if self.applied != Applied::Unknown {
+            self.plugin_answered();
+        }
         self.liveness.insert(subject, liveness);
         Next::Plan
     }

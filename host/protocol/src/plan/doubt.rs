@@ -37,16 +37,18 @@ pub(super) fn resolve(view: &View<'_>) -> Option<Decision> {
         ask(view, doubt).unwrap_or_else(|(doubt_is, current_is)| match (doubt_is, current_is) {
             (Liveness::Unknown, _) => unknown(doubt),
             (_, Liveness::Unknown) => unknown(view.current),
-            (Liveness::Dead, Liveness::Live) => Rule::DoubtIsDead.remove(Label::InDoubt, doubt),
+            (Liveness::Dead, Liveness::Live) => forget(view, doubt),
             (Liveness::Live | Liveness::Mixed, Liveness::Live) => {
                 Rule::DoubtIsSuperfluous.so(Command::Retire {
                     subject: doubt.clone(),
                 })
             }
             (Liveness::Live, Liveness::Dead | Liveness::Mixed) => {
-                promote_instead(view, Rule::DoubtIsTheOnlyKey, doubt)
+                complete(view, Rule::DoubtIsTheOnlyKey, doubt)
             }
-            (Liveness::Mixed, Liveness::Dead | Liveness::Mixed) => complete(view, doubt),
+            (Liveness::Mixed, Liveness::Dead | Liveness::Mixed) => {
+                complete(view, Rule::DoubtIsCompleted, doubt)
+            }
             (Liveness::Dead, Liveness::Mixed) => {
                 Rule::CurrentIsHalfDead.refuse(Reason::CurrentNotLive(Liveness::Mixed))
             }
@@ -108,15 +110,28 @@ fn promote_instead(view: &View<'_>, rule: Rule, version: &VersionId) -> Decision
     })
 }
 
-/// Neither opens every door. Applying the one in doubt once more takes nothing away from a current
-/// version that is broken already, and afterwards at least one is whole.
-fn complete(view: &View<'_>, doubt: &VersionId) -> Decision {
-    if view.memory.set.as_ref() != Some(doubt) {
-        return Rule::DoubtIsCompleted.so(Command::Set {
+/// The current version is broken. Applying the one in doubt once more takes nothing away from it, makes whole what was
+/// half done, and keeps over a restart of the target what a run that ended in the middle may not have kept.
+fn complete(view: &View<'_>, rule: Rule, doubt: &VersionId) -> Decision {
+    let another_run_ended_it = view.memory.rejected.contains(doubt);
+    if view.memory.set.as_ref() != Some(doubt) && !another_run_ended_it {
+        return rule.so(Command::Set {
             candidate: doubt.clone(),
         });
     }
-    promote_instead(view, Rule::DoubtIsCompleted, doubt)
+    promote_instead(view, rule, doubt)
+}
+
+/// Dead now; but a run that killed it and ended in the middle may not have made that last over a restart of the target.
+/// Killing it once more does.
+fn forget(view: &View<'_>, doubt: &VersionId) -> Decision {
+    let was_killed = view.memory.killed.as_ref() == Some(doubt);
+    if was_killed || view.memory.snapshot.never_applied {
+        return Rule::DoubtIsDead.remove(Label::InDoubt, doubt);
+    }
+    Rule::DoubtIsDead.so(Command::Retire {
+        subject: doubt.clone(),
+    })
 }
 
 fn fall_back(view: &View<'_>, doubt: &VersionId) -> Decision {
