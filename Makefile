@@ -22,7 +22,7 @@ export PATH := $(TOOLS)/bin:$(PATH)
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
-	@echo "make demo    rotate a PostgreSQL role, a Redis password, a JWT secret and an API key under load"
+	@echo "make demo    rotate a PostgreSQL role, a Redis password, a JWT secret, an API key and a vendor's key"
 	@echo "make test    everything that must pass before a change lands"
 	@echo "make fuzz    each fuzz target for SECONDS=30"
 	@echo "make soak    kill, cut and delay rotations at random: SECONDS=600, SEED=… to repeat one"

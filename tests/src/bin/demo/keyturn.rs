@@ -144,6 +144,13 @@ impl Keyturn {
             .filter(|seconds| *seconds > 0.0))
     }
 
+    /// Runs a command that must succeed, and answers the one line that it prints.
+    pub(crate) fn say(&self, arguments: &[&str]) -> Result<String, Failure> {
+        let output = self.call(arguments)?;
+        succeeded(&arguments.join(" "), &output)?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
     fn call(&self, arguments: &[&str]) -> Result<Output, Failure> {
         let what = || format!("keyturn {}", arguments.join(" "));
         let mut child = Command::new(&self.binary)

@@ -1,5 +1,5 @@
 //! `keyturn-demo`, run by `make demo`: rotates a PostgreSQL role, a Redis password, a JWT secret and an
-//! API key three times each with the real `keyturn` binary, while a prober in another process logs in without
+//! API key three times each, and a vendor's key once, with the real `keyturn` binary, while a prober in another process logs in without
 //! pause, and prints what happened. It decides nothing itself: Keyturn says whether it rotated, the
 //! prober says whether anybody was locked out. It writes into its scratch folder only.
 
@@ -10,6 +10,7 @@ mod prober;
 mod rounds;
 mod screen;
 mod secrets;
+mod vendor;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ use crate::database::Database;
 use crate::keyturn::Keyturn;
 use crate::prober::Prober;
 use crate::screen::Screen;
+use crate::vendor::Vendor;
 
 /// Why the demo could not go on; what failed *in* it is counted instead.
 type Failure = String;
@@ -57,8 +59,15 @@ fn run(screen: &Screen) -> Result<bool, Failure> {
 
     let database = Database::start(screen)?;
     let cache = Cache::start(screen)?;
+    let vendor = Vendor::start(screen)?;
     let keyturn = Keyturn::init(&binary, scratch.path())?;
-    let secrets = secrets::create(&keyturn, scratch.path(), database.as_ref(), cache.as_ref())?;
+    let secrets = secrets::create(
+        &keyturn,
+        scratch.path(),
+        database.as_ref(),
+        cache.as_ref(),
+        &vendor,
+    )?;
     let names: Vec<&str> = secrets.iter().map(|secret| secret.name).collect();
     screen.event("secrets", &names.join(", "));
     let mut prober = Prober::start(&beside.with_file_name("keyturn-prober"), &keyturn, &secrets)?;
@@ -68,7 +77,9 @@ fn run(screen: &Screen) -> Result<bool, Failure> {
     );
     secrets::explain_settings(screen, &secrets);
 
-    let rotations = rounds::run(screen, &keyturn, &mut prober, &secrets)?;
+    let mut rotations = rounds::run(screen, &keyturn, &mut prober, &secrets)?;
+    rotations.announce(screen, vendor::TITLE);
+    rotations.count(screen, vendor.rotate(screen, &keyturn, scratch.path())?);
     let logins = prober.finish()?;
     Ok(rounds::conclude(screen, &rotations, &logins))
 }

@@ -24,6 +24,7 @@ const LOGIN_PATIENCE: Duration = Duration::from_secs(30);
 /// How many rotations there were.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rotations {
+    total: usize,
     tried: usize,
     failed: usize,
 }
@@ -34,23 +35,36 @@ pub(crate) fn run(
     prober: &mut Prober,
     secrets: &[Secret],
 ) -> Result<Rotations, Failure> {
-    let mut rotations = Rotations::default();
-    let total = ROUNDS * secrets.len();
+    // One more is the vendor's.
+    let mut rotations = Rotations {
+        total: ROUNDS * secrets.len() + 1,
+        ..Rotations::default()
+    };
     for round in 1..=ROUNDS {
         for secret in secrets {
-            rotations.tried += 1;
-            screen.line("");
-            screen.event(
-                &format!("rotation {}/{total}", rotations.tried),
-                &format!(" {} ({}), number {round}", secret.name, secret.kind.name()),
-            );
-            if let Err(reason) = rotate(screen, keyturn, prober, secret)? {
-                rotations.failed += 1;
-                screen.detail("FAILED", &reason);
-            }
+            let title = format!(" {} ({}), number {round}", secret.name, secret.kind.name());
+            rotations.announce(screen, &title);
+            rotations.count(screen, rotate(screen, keyturn, prober, secret)?);
         }
     }
     Ok(rotations)
+}
+
+impl Rotations {
+    /// The next one.
+    pub(crate) fn announce(&mut self, screen: &Screen, title: &str) {
+        self.tried += 1;
+        screen.line("");
+        screen.event(&format!("rotation {}/{}", self.tried, self.total), title);
+    }
+
+    /// How it ended.
+    pub(crate) fn count(&mut self, screen: &Screen, ended: Result<(), String>) {
+        if let Err(reason) = ended {
+            self.failed += 1;
+            screen.detail("FAILED", &reason);
+        }
+    }
 }
 
 /// Prints the totals and the last line; answers whether nothing failed.
@@ -68,7 +82,7 @@ pub(crate) fn conclude(screen: &Screen, rotations: &Rotations, logins: &Report) 
     screen.line(
         "          (overtaken: refused, but another version had become AWSCURRENT meanwhile)\n",
     );
-    let Rotations { tried, failed } = rotations;
+    let Rotations { tried, failed, .. } = rotations;
     let (logins, logins_failed) = (logins.logins, logins.failed);
     screen.line(&format!(
         "demo: {tried} rotations, {failed} failed; {logins} logins, {logins_failed} failed"

@@ -21,6 +21,7 @@ use crate::cache::{self, Cache};
 use crate::database::{ADMIN, APPLICATION, DATABASE, Database};
 use crate::keyturn::Keyturn;
 use crate::screen::Screen;
+use crate::vendor::Vendor;
 
 const DATABASE_SECRET: &str = "festival-demo/database";
 const ADMIN_SECRET: &str = "festival-demo/database-admin";
@@ -51,6 +52,7 @@ pub(crate) fn create(
     folder: &Path,
     database: Option<&Database>,
     cache: Option<&Cache>,
+    vendor: &Vendor,
 ) -> Result<Vec<Secret>, Failure> {
     let mut secrets = Vec::new();
     let mut configuration = format!(
@@ -78,6 +80,7 @@ pub(crate) fn create(
         });
     }
     configuration += &token_configuration();
+    configuration += &vendor.configuration(folder)?;
     secrets.push(Secret {
         name: JWT_SECRET,
         kind: Kind::Jwt,
@@ -112,6 +115,7 @@ pub(crate) fn create(
     }
     create_one(keyturn, folder, JWT_SECRET, &jwt_value()?)?;
     create_one(keyturn, folder, API_KEYS_SECRET, &api_keys_value()?)?;
+    vendor.create(keyturn, folder)?;
     Ok(secrets)
 }
 
@@ -133,18 +137,29 @@ pub(crate) fn random_text(bytes: usize) -> Result<String, Failure> {
 }
 
 /// Values reach the CLI through files that only we can read, never through arguments.
-fn create_one(keyturn: &Keyturn, folder: &Path, name: &str, value: &Value) -> Result<(), Failure> {
+pub(crate) fn create_one(
+    keyturn: &Keyturn,
+    folder: &Path,
+    name: &str,
+    value: &Value,
+) -> Result<(), Failure> {
+    let file = value_file(folder, &value.to_string())?;
+    let created = keyturn.create_secret(name, &file);
+    fs::remove_file(&file).map_err(|error| format!("removing the value's file: {error}"))?;
+    created.map_err(|error| format!("creating {name}: {error}"))
+}
+
+/// A file that only we can read.
+pub(crate) fn value_file(folder: &Path, text: &str) -> Result<PathBuf, Failure> {
     let file = folder.join("value.json");
     fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&file)
-        .and_then(|mut file| file.write_all(value.to_string().as_bytes()))
-        .map_err(|error| format!("writing the value of {name}: {error}"))?;
-    let created = keyturn.create_secret(name, &file);
-    fs::remove_file(&file).map_err(|error| format!("removing the value's file: {error}"))?;
-    created.map_err(|error| format!("creating {name}: {error}"))
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| format!("writing a value's file: {error}"))?;
+    Ok(file)
 }
 
 fn database_configuration(port: u16, ca: &Path) -> String {
@@ -179,7 +194,7 @@ ca = {ca:?}
     )
 }
 
-fn write_ca(folder: &Path, name: &str, pem: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn write_ca(folder: &Path, name: &str, pem: &str) -> Result<PathBuf, Failure> {
     let path = folder.join(name);
     fs::write(&path, pem).map_err(|error| format!("writing the CA: {error}"))?;
     Ok(path)
