@@ -239,7 +239,10 @@ impl Effects<'_> {
             .call(candidate, async |call| plugin.set(call, &value).await)
             .await;
         match answer {
-            Ok(outcome) => Ok(self.outcome(outcome)),
+            Ok(outcome) => {
+                self.report_drift(candidate, &outcome).await?;
+                Ok(self.outcome(outcome))
+            }
             Err(failed) => {
                 if failed.left_target_alone() {
                     self.end_set(candidate).await;

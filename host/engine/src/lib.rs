@@ -8,6 +8,7 @@
 mod call;
 mod credential;
 mod doubt;
+mod drift;
 mod effect;
 mod engine;
 mod event;

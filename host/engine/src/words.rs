@@ -49,6 +49,9 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
         Reason::WaitingForOperator => {
             "an operator has to supply the new value; nothing was stored".to_owned()
         }
+        Reason::RetiringIsTheOnlyKey(id) => format!(
+            "AWSCURRENT does not log in and version {id}, which waits for its end, does: do not end it"
+        ),
         Reason::OperatorOwes(id) => format!(
             "the value of {id} still works, and an operator has to end it: {cause}"
         ),
@@ -172,6 +175,9 @@ fn repair(failure: &Failure, name: &str) -> String {
              `keyturn secret put`, then run the same command again."
         }
         Reason::WaitingForOperator => "Run `keyturn assist NAME`.",
+        Reason::RetiringIsTheOnlyKey(_) => {
+            "Put that version's value back with `keyturn secret put`, then run the same command again."
+        }
         Reason::OperatorOwes(_) => "Do that, then run the same command again: it proves that the value is dead.",
         Reason::ForeignPending(_) => "Cancel or finish that rotation, then run the same command again.",
         Reason::IdentityDiffers(_) => {

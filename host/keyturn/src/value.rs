@@ -70,9 +70,15 @@ pub(crate) fn ask(prompt: &Prompt) -> Result<SecretString, Failure> {
     if !prompt.sensitive {
         return Ok(without_newline(&typed()?));
     }
-    let text =
-        rpassword::read_password().map_err(|error| refuse(format!("the terminal: {error}")))?;
-    Ok(without_newline(&Zeroizing::new(text)))
+    let text = Zeroizing::new(rpassword::read_password().map_err(|error| no_answer(&error))?);
+    Ok(without_newline(&text))
+}
+
+fn no_answer(error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return refuse("no answer was given; nothing was stored or changed");
+    }
+    refuse(format!("the terminal: {error}"))
 }
 
 fn typed() -> Result<Zeroizing<String>, Failure> {

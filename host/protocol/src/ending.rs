@@ -94,6 +94,8 @@ pub enum Reason {
     CheckFailed,
     /// An operator has to supply the new value, and a single step cannot wait for that.
     WaitingForOperator,
+    /// The current version opens nothing, and that version, which an operator would have to end, does.
+    RetiringIsTheOnlyKey(VersionId),
     /// The operator has not deleted the superseded value yet.
     OperatorOwes(VersionId),
     /// The target rejected a value and another may not, or may no longer, be tried.
@@ -139,6 +141,7 @@ impl Reason {
             | Reason::CurrentNotLive(_)
             | Reason::CheckFailed
             | Reason::WaitingForOperator
+            | Reason::RetiringIsTheOnlyKey(_)
             | Reason::OperatorOwes(_)
             | Reason::Rejected
             | Reason::Plugin(_) => NextAction::Repair,

@@ -27,6 +27,8 @@ pub enum Goal {
         lead_ms: u64,
         /// Take `AWSPENDING` off a version that has no value and that this driver did not make.
         unstick: bool,
+        /// Give up a candidate that an earlier run left, where it never touches a target, and make another.
+        anew: bool,
     },
     /// One step as AWS's service invokes it; nothing is remembered between two of them.
     Step {

@@ -4,6 +4,7 @@
 
 use crate::access::{self, Place, Value};
 use crate::changes::Changes;
+use crate::errors::WRONG_PASSWORD;
 use crate::masterauth;
 use crate::persistence::Files;
 use crate::preparation::{self, Ready};
@@ -21,6 +22,7 @@ pub(crate) fn set(ctx: &Context, candidate: &Version) -> Result<Outcome, Error> 
     let older = access::older(ctx, &current.login);
     let in_order: Vec<_> = [&wanted, &current].into_iter().chain(&older).collect();
     let mut places = access::enter_all(ctx, &in_order)?;
+    spare_the_last_one(&places, &wanted, &current, &older)?;
     let (mut ready, mut users) = (Vec::new(), Vec::new());
     for place in &mut places {
         let (node, user) = preparation::of_user(place, &wanted.login, &settings)?;
@@ -49,6 +51,33 @@ pub(crate) fn set(ctx: &Context, candidate: &Version) -> Result<Outcome, Error> 
     outcome.opened_with = access::opened_with(&places, &ctx.current.id, &candidate.id);
     outcome.findings = plans.into_iter().flat_map(|plan| plan.findings).collect();
     Ok(outcome)
+}
+
+/// AWSCURRENT opens no node and an older value does: going on would take that from everybody who still has it, for what
+/// may be a mistake in the store.
+fn spare_the_last_one(
+    places: &[Place],
+    wanted: &Value<'_>,
+    current: &Value<'_>,
+    older: &[Value<'_>],
+) -> Result<(), Error> {
+    let opened = |id: &str| {
+        places
+            .iter()
+            .any(|place| place.opened_with.as_deref() == Some(id))
+    };
+    if opened(wanted.id) || opened(current.id) {
+        return Ok(());
+    }
+    let Some(opener) = older.iter().find(|older| opened(older.id)) else {
+        return Ok(());
+    };
+    Err(Error::auth(format!(
+        "AWSCURRENT opens no node, but version {} does, and this rotation would end it at once; nothing changed; put \
+         that value back with `keyturn secret put`, then rotate",
+        opener.id
+    ))
+    .code(WRONG_PASSWORD))
 }
 
 /// What has to be done at one node; nothing is done yet.

@@ -19,13 +19,15 @@ pub(crate) const GENERIC: &str = "ERR";
 /// `doing` names what failed, e.g. "the login of `app` at node a:6379".
 pub(crate) fn from_server(doing: &str, server: &ServerError) -> Error {
     let (kind, advice) = classify(&server.code);
+    // Without a word of their own only the server's words tell; the host scrubs known passwords out of them.
+    let advice = advice.unwrap_or(&server.message);
     Error::new(kind, format!("{doing} failed: {advice}"))
         .code(server.code.clone())
         .detail("server", server.message.clone())
 }
 
-fn classify(code: &str) -> (ErrorKind, &'static str) {
-    match code {
+fn classify(code: &str) -> (ErrorKind, Option<&'static str>) {
+    let (kind, advice) = match code {
         WRONG_PASSWORD => (
             ErrorKind::Auth,
             "the server refused the password (or the user does not exist there, or is off)",
@@ -34,10 +36,7 @@ fn classify(code: &str) -> (ErrorKind, &'static str) {
             ErrorKind::Auth,
             "the server asks for a login that it has not seen on this connection",
         ),
-        NO_PERMISSION => (
-            ErrorKind::Permission,
-            "the user lacks a right; see \"Privileges\" in the plugin's README",
-        ),
+        NO_PERMISSION => (ErrorKind::Permission, "the user lacks the right to it"),
         "LOADING" => (
             ErrorKind::Throttled,
             "the server is still loading its data; try again",
@@ -53,11 +52,9 @@ fn classify(code: &str) -> (ErrorKind, &'static str) {
             ErrorKind::Unprotected,
             "the server has no password and is in protected mode; set one before rotating",
         ),
-        _ => (
-            ErrorKind::Other,
-            "the server's own words are in the detail `server`",
-        ),
-    }
+        _ => return (ErrorKind::Other, None),
+    };
+    (kind, Some(advice))
 }
 
 #[cfg(test)]
@@ -73,7 +70,10 @@ mod tests {
         let error = from_server("x", &server);
         assert_eq!((error.kind, error.retryable), (kind, retryable), "{code}");
         assert_eq!(error.code.as_deref(), Some(code));
-        assert!(!error.message.contains("some words"));
+        assert_eq!(
+            error.message.contains("some words"),
+            kind == ErrorKind::Other
+        );
     }
 
     #[test]

@@ -32,8 +32,10 @@ pub(crate) fn of_user(
     let Some(password) = password else {
         return Ok(None);
     };
+    // Tried, like all that a rotation will need: it sets what is there.
+    let words = ["CONFIG", "SET", "masterauth", &password];
+    session.ask("setting masterauth", &words)?;
     if files.keep_settings() {
-        // Tried, like all that a rotation will need.
         files.write_settings(session)?;
     } else if wanted == Persistence::Required {
         return Err(Error::invalid_settings(format!(

@@ -115,7 +115,8 @@ pub(crate) fn must_be_default(login: &Login) -> Result<(), Error> {
     }
     Err(Error::invalid_settings(format!(
         "the strategy `single` changes requirepass, the password of the user `{DEFAULT_USER}`, and the secret names the \
-         user `{}`; nothing changed; use the strategy `dual`",
+         user `{}`; nothing changed; use the strategy `dual`, or, where the server has no users, leave `username` out of \
+         the secret",
         login.user
     )))
 }

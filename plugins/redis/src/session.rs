@@ -159,8 +159,9 @@ impl Session {
         match self.client.call(words) {
             Ok(reply) => Ok(Answer::Given(reply)),
             Err(Failure::Server(error)) => {
-                let refused = errors::from_server(&doing, &error);
+                let mut refused = errors::from_server(&doing, &error);
                 if error.code == NO_PERMISSION {
+                    refused.message = format!("{} ({})", refused.message, right_to(words));
                     return Ok(Answer::NotPermitted(refused));
                 }
                 Err(refused)
@@ -197,6 +198,19 @@ impl Session {
         self.name = None;
         Ok(())
     }
+}
+
+/// In the words of ACL SETUSER: `+acl|getuser`, `+info`.
+fn right_to(words: &[&str]) -> String {
+    const CONTAINERS: [&str; 4] = ["ACL", "CONFIG", "CLIENT", "CLUSTER"];
+    let right = match words {
+        [container, command, ..] if CONTAINERS.contains(container) => {
+            format!("+{container}|{command}")
+        }
+        [command, ..] => format!("+{command}"),
+        [] => String::new(),
+    };
+    right.to_lowercase()
 }
 
 const NAMING: &str = "naming the connection";

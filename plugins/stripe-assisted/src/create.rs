@@ -19,7 +19,8 @@ pub(crate) fn create(ctx: &Context, request: &CreateRequest) -> Result<Created, 
             let Some(answer) = request.inputs.iter().find(|input| input.name == SECRET_KEY) else {
                 return Ok(Created::NeedsInput(questions(current.mode)));
             };
-            let key = Key::parse(answer.value.clone(), "the new key")?;
+            // Copied from a page, it may have a blank around it.
+            let key = Key::parse(answer.value.expose().trim().into(), "the new key")?;
             key.must_fit(ctx, &current)?;
             replace(&mut next, &current, &key, request)?;
         }
@@ -71,7 +72,7 @@ fn questions(mode: Mode) -> InputRequest {
         checklist: vec![
             "Create a secret key, or a restricted key with the rights of the present one and the right to read the account"
                 .to_owned(),
-            "Keep the old key: it is deleted a day after the new one is in use".to_owned(),
+            "Keep the old key: you delete it when the new one has been in use for a day".to_owned(),
             "Copy the new key, which is shown once".to_owned(),
         ],
         prompts: vec![Prompt {

@@ -71,10 +71,14 @@ impl Key {
         let (wanted, because) = match (settings.mode, ctx.environment.as_str()) {
             (Some(mode), _) => (mode, "the setting `mode`".to_owned()),
             (None, "") => (current.mode, "AWSCURRENT's own".to_owned()),
-            (None, environment @ ("prod" | "production" | "live")) => {
-                (Mode::Live, format!("the environment {environment}"))
+            (None, environment) => {
+                let is_live = matches!(environment, "prod" | "production" | "live");
+                let because = format!(
+                    "the environment {environment} (from the secret's name, unless `environment` or settings.mode says \
+                     otherwise)"
+                );
+                (if is_live { Mode::Live } else { Mode::Test }, because)
             }
-            (None, environment) => (Mode::Test, format!("the environment {environment}")),
         };
         if self.mode == wanted && self.mode == current.mode {
             return Ok(());

@@ -10,10 +10,23 @@ use keyturn_sdk::{Context, Error, Finding, Level, Liveness, Outcome, Verdict, Ve
 pub(crate) fn test(ctx: &Context, candidate: &Version) -> Result<Outcome, Error> {
     let settings: Settings = ctx.settings()?;
     let key = fields::key(candidate, "the candidate")?;
+    let current = fields::key(&ctx.current, "AWSCURRENT")?;
+    // The same key in another value: nothing is new about it.
+    let is_current = current.text.expose() == key.text.expose();
+    let whose = if is_current {
+        "AWSCURRENT's key"
+    } else {
+        "the new key"
+    };
     account::wrong_key_is_refused(&key)?;
-    let account = match account::ask(&key, "the new key")? {
+    let account = match account::ask(&key, whose)? {
         Answer::Account(id) => id,
-        Answer::Restricted { permission } => return Err(lacks_a_right(permission)),
+        Answer::Restricted { permission } => return Err(lacks_a_right(permission, is_current)),
+        Answer::Refused if is_current => {
+            return Err(
+                Error::auth("Stripe refuses AWSCURRENT's key; nothing was changed").code("401"),
+            );
+        }
         // Nothing has changed anywhere: another key may be tried.
         Answer::Refused => {
             return Err(Error::rejected(
@@ -25,10 +38,9 @@ pub(crate) fn test(ctx: &Context, candidate: &Version) -> Result<Outcome, Error>
     if let Some(wanted) = &settings.account
         && *wanted != account
     {
-        return Err(another_account(&account, wanted));
+        return Err(another_account(whose, &account, wanted));
     }
-    let current = fields::key(&ctx.current, "AWSCURRENT")?;
-    if current.text.expose() == key.text.expose() {
+    if is_current {
         return Ok(Outcome::done());
     }
     same_account(&current, &account, settings.account.is_some())
@@ -37,7 +49,7 @@ pub(crate) fn test(ctx: &Context, candidate: &Version) -> Result<Outcome, Error>
 fn same_account(current: &Key, account: &str, is_pinned: bool) -> Result<Outcome, Error> {
     match account::ask(current, "AWSCURRENT's key")? {
         Answer::Account(id) if id == account => Ok(Outcome::done()),
-        Answer::Account(id) => Err(another_account(account, &id)),
+        Answer::Account(id) => Err(another_account("the new key", account, &id)),
         // The old key cannot tell its account any more; waiting would help nobody.
         Answer::Restricted { .. } | Answer::Refused if is_pinned => Ok(Outcome::done()),
         Answer::Restricted { .. } | Answer::Refused => Ok(Outcome::done().finding(Finding {
@@ -53,18 +65,25 @@ fn same_account(current: &Key, account: &str, is_pinned: bool) -> Result<Outcome
     }
 }
 
-fn lacks_a_right(permission: Option<String>) -> Error {
+fn lacks_a_right(permission: Option<String>, is_current: bool) -> Error {
     let right = permission.unwrap_or_else(|| "reading the account".to_owned());
-    Error::permission(format!(
-        "the new key is a restricted one without the right to read the account ({right}), so that it cannot be checked; \
-         AWSCURRENT stays; give it that right in the dashboard, then run `keyturn rotate` again, which goes on from here"
-    ))
-    .code("403")
+    let message = if is_current {
+        format!(
+            "AWSCURRENT's key is a restricted one without the right to read the account ({right}), so that it cannot be \
+             checked; it may work all the same; give it that right in the dashboard"
+        )
+    } else {
+        format!(
+            "the new key is a restricted one without the right to read the account ({right}), so that it cannot be \
+             checked; AWSCURRENT stays; give it that right in the dashboard, or bring another key"
+        )
+    };
+    Error::permission(message).code("403")
 }
 
-fn another_account(new: &str, wanted: &str) -> Error {
+fn another_account(whose: &str, account: &str, wanted: &str) -> Error {
     Error::rejected(format!(
-        "the new key belongs to the account {new} and not to {wanted}; AWSCURRENT stays; bring a key of {wanted}"
+        "{whose} belongs to the account {account} and not to {wanted}; AWSCURRENT stays; bring a key of {wanted}"
     ))
 }
 

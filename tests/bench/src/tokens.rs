@@ -192,6 +192,7 @@ impl Rotator {
                 now: false,
                 lead_ms: 0,
                 unstick: false,
+                anew: false,
             };
             self.engine
                 .run(&self.credential, goal)

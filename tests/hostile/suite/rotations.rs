@@ -100,6 +100,7 @@ async fn rotate(does: &str, with: &str) -> Rotation {
         now: false,
         lead_ms: 0,
         unstick: false,
+        anew: false,
     };
     let ended = engine.run(&credential, goal).await.map(drop);
     let described = store.describe(&secret).await.unwrap();

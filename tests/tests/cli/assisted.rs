@@ -198,11 +198,36 @@ fn a_restricted_key_that_lacks_a_right_waits_for_it() {
     vendor.stripe.add_key(restricted, ACCOUNT, false);
     vendor
         .assist(restricted)
-        .failed(5, &["rak_accounts_kyc_basic_read", "keyturn rotate"]);
+        .failed(5, &["rak_accounts_kyc_basic_read", "goes on with it"]);
     assert_eq!(vendor.key(), OLD);
     vendor.stripe.add_key(restricted, ACCOUNT, true);
     vendor.workspace.run(&["rotate", SECRET]).succeeded();
     assert_eq!(vendor.key(), restricted);
+}
+
+/// What was brought first and could not be checked is not what is used in the end.
+#[test]
+fn another_answer_takes_the_place_of_one_that_waits() {
+    let vendor = Vendor::start();
+    let restricted = "rk_live_0000000000000000new0key";
+    vendor.stripe.add_key(restricted, ACCOUNT, false);
+    vendor.assist(restricted).failed(5, &["asks for another"]);
+    vendor.stripe.add_key(NEW, ACCOUNT, true);
+    vendor.assist(NEW).succeeded();
+    assert_eq!(vendor.key(), NEW);
+    assert!(!vendor.workspace.labels(SECRET).contains_key("AWSPENDING"));
+}
+
+/// The new key was deleted by mistake: nobody is told to delete the one that still works.
+#[test]
+fn the_old_key_is_not_to_be_ended_while_the_new_one_is_dead() {
+    let vendor = Vendor::start();
+    vendor.stripe.add_key(NEW, ACCOUNT, true);
+    vendor.assist(NEW).succeeded();
+    vendor.stripe.revoke(NEW);
+    let refused = vendor.workspace.run(&["retire", SECRET, "--now"]);
+    let refused = refused.failed(5, &["do not end it", "keyturn secret put"]);
+    assert!(!refused.stderr.contains("Delete it"), "{refused:?}");
 }
 
 #[test]
@@ -212,7 +237,7 @@ fn a_vendor_in_trouble_is_no_verdict_and_the_answer_is_not_lost() {
     vendor.stripe.have_trouble(Some(503));
     vendor
         .assist(NEW)
-        .failed(5, &["trouble of its own", "Run the same command again"]);
+        .failed(5, &["trouble of its own", "goes on with it"]);
     assert_eq!(vendor.key(), OLD);
     vendor.stripe.have_trouble(None);
     // It is stored: nobody has to be asked again.

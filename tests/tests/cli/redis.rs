@@ -59,7 +59,7 @@ fn a_primary_and_its_replicas_are_rotated_and_the_old_password_dies_after_its_gr
 
 #[test]
 fn a_hundred_rotations_fail_no_command() {
-    let cache = Cache::start(0, 1);
+    let cache = Cache::start(1, 1);
     let targets = vec![(Kind::Redis, SECRET)];
     let report = while_used(&cache.workspace, targets, Duration::ZERO, |_| {
         for _ in 0..100 {

@@ -51,8 +51,10 @@ async fn assist(
         now: arguments.now,
         lead_ms: credential.lead_seconds.saturating_mul(1000),
         unstick: false,
+        // An answer that was brought earlier and not accepted yet is given up: the operator brings another.
+        anew: true,
     };
-    // Without answers: it goes on with what was interrupted, or says what it needs.
+    // Without answers it says what it needs.
     let ended = engine.run(credential, goal()).await;
     let ended = match ended {
         Ok((Outcome::AwaitingInput, report)) => match &report.asks {
@@ -64,6 +66,7 @@ async fn assist(
         },
         ended => ended,
     };
+    let failed = ended.is_err();
     let promoted = matches!(ended, Ok((Outcome::Promoted { .. }, _)));
     let asked_again = matches!(ended, Ok((Outcome::AwaitingInput, _)));
     let code = run_report::show(global, ended)?;
@@ -74,8 +77,16 @@ async fn assist(
         );
         return Err(Failure::new(Code::Failed, message).into());
     }
-    if promoted && !global.json {
-        show_what_remains(&engine.status(credential).await?);
+    if !global.json && (promoted || failed) {
+        let status = engine.status(credential).await?;
+        if promoted {
+            show_what_remains(&status);
+        } else if status.pending.is_some() {
+            let name = credential.display_name();
+            output::to_stderr(&format!(
+                "Your answer is stored: `keyturn rotate {name}` goes on with it, `keyturn assist {name}` asks for another."
+            ));
+        }
     }
     Ok(code)
 }

@@ -26,6 +26,7 @@ pub(crate) async fn run(
             now: arguments.now,
             lead_ms: credential.lead_seconds.saturating_mul(1000),
             unstick: false,
+            anew: false,
         };
         let ended = engine.run(credential, goal).await;
         // A reader that went away must not keep the other credentials from being rotated.

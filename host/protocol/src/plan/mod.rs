@@ -159,6 +159,15 @@ impl<'a> View<'a> {
                     .is_some_and(|made| made.token == **version)
             }),
         };
-        candidate.filter(|version| *version != self.current && self.stands(version))
+        candidate.filter(|version| {
+            *version != self.current && self.stands(version) && !self.is_given_up(version)
+        })
+    }
+
+    /// Whether the operator wants another one instead, which is possible where nothing was applied.
+    fn is_given_up(&self, version: &VersionId) -> bool {
+        let anew = matches!(self.request.goal, Goal::Rotate { anew: true, .. });
+        let made = self.memory.made.as_ref();
+        anew && self.effect() == Effect::None && made.is_none_or(|made| made.token != *version)
     }
 }

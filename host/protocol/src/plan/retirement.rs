@@ -83,10 +83,26 @@ fn end_label(view: &View<'_>) -> Option<Decision> {
         (Some(Liveness::Unknown), _) => {
             Rule::LivenessIsUnknown.refuse(Reason::LivenessUnknown(subject.clone()))
         }
-        (Some(Liveness::Live | Liveness::Mixed), _) => {
+        (Some(Liveness::Live | Liveness::Mixed), _) => operator_owes(view, subject),
+    })
+}
+
+/// Nobody is told to end a value before it is known that AWSCURRENT works without it.
+fn operator_owes(view: &View<'_>, subject: &VersionId) -> Decision {
+    match view.liveness(view.current) {
+        None => Rule::OperatorHasNotActed.so(Command::Probe {
+            subject: view.current.clone(),
+        }),
+        Some(Liveness::Live) => {
             Rule::OperatorHasNotActed.refuse(Reason::OperatorOwes(subject.clone()))
         }
-    })
+        Some(Liveness::Unknown) => {
+            Rule::LivenessIsUnknown.refuse(Reason::LivenessUnknown(view.current.clone()))
+        }
+        Some(Liveness::Dead | Liveness::Mixed) => {
+            Rule::OperatorHasNotActed.refuse(Reason::RetiringIsTheOnlyKey(subject.clone()))
+        }
+    }
 }
 
 /// What still binds. What has to be proven dead is settled once its label is off, whatever the notes

@@ -105,6 +105,7 @@ fn refusals(coverage: &mut Coverage) {
         now: false,
         lead_ms: 0,
         unstick: true,
+        anew: false,
     };
     let end = run(coverage, &mut fresh, unstick, honest);
     assert!(matches!(

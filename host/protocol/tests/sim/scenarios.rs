@@ -89,6 +89,7 @@ pub fn rotate(kind: Kind) -> Goal {
         now: false,
         lead_ms: kind.lead_ms(),
         unstick: false,
+        anew: false,
     }
 }
 
@@ -151,6 +152,7 @@ fn goals(world: &World) -> Vec<Goal> {
             now: true,
             lead_ms,
             unstick: false,
+            anew: false,
         },
     ];
     if world.holder(Label::Previous).is_some() {

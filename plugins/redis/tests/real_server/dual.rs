@@ -124,8 +124,10 @@ fn passwords(server: &Server) -> usize {
     fields[at + 1].as_sequence().unwrap().len()
 }
 
+/// The store is wrong and the server is right: whoever reads AWSCURRENT is locked out already, and whoever has the
+/// older value must not be locked out as well.
 #[test]
-fn a_wrong_current_is_repaired_with_the_previous_value_and_reported() {
+fn a_wrong_current_does_not_cost_the_older_value_that_works() {
     let server = options().start().unwrap();
     let _host = host(&[&server]);
     let mut ctx = context();
@@ -136,11 +138,10 @@ fn a_wrong_current_is_repaired_with_the_previous_value_and_reported() {
         version: right.clone(),
     }];
     let candidate = create(&ctx, "v3");
-    let outcome = set(&ctx, &candidate).unwrap();
-    assert_eq!(outcome.opened_with.as_deref(), Some(right.id.as_str()));
-    assert!(logs_in(&server, &candidate));
-    // Nothing would know of it any more once the candidate is current.
-    assert!(!logs_in(&server, &right));
+    let error = set(&ctx, &candidate).unwrap_err();
+    assert_eq!((error.kind, error.applied), (ErrorKind::Auth, Applied::No));
+    assert!(error.message.contains(&right.id), "{error}");
+    assert!(logs_in(&server, &right) && !logs_in(&server, &candidate));
 }
 
 #[test]

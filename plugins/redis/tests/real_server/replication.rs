@@ -5,7 +5,7 @@ use harness::poll;
 use harness::proxy::{Direction, Fault, Proxy};
 use harness::redis::{Server, ServerOptions};
 use keyturn_plugin_redis::Redis;
-use keyturn_sdk::{Applied, ErrorKind, Liveness, OtherVersion, Rotator, Standing, Version, fake};
+use keyturn_sdk::{Applied, ErrorKind, Liveness, Rotator, Version, fake};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -264,8 +264,8 @@ fn password(version: &Version) -> String {
     member(version, "password").unwrap()
 }
 
-/// AWSCURRENT was stored wrong by hand; AWSPREVIOUS works, and replicas log in with it. It goes, and they must not lose
-/// their primary.
+/// One node came back from an old file: it knows AWSPREVIOUS only, and replicates with it. That goes, and the node must
+/// not lose its primary.
 #[test]
 fn superseding_an_older_password_takes_it_from_no_replica() {
     let servers = same_user();
@@ -273,21 +273,25 @@ fn superseding_an_older_password_takes_it_from_no_replica() {
     let _host = host(&servers.each_ref());
     let mut ctx = context();
     ctx.companions.clear();
-    let right = ctx.current.clone();
-    ctx.current = fake::version("v2", &value(Some(USER), "never-was-a-password"));
-    ctx.others = vec![OtherVersion {
-        standing: Standing::Previous,
-        version: right.clone(),
-    }];
+    let old = ctx.current.clone();
+    let current = create(&ctx, "v2");
+    set(&ctx, &current).unwrap();
+    promote(&mut ctx, current);
+    let of_current = format!("!{}", harness::redis::sha256(&password(&ctx.current)));
+    second
+        .command(&["ACL", "SETUSER", USER, &of_current])
+        .unwrap();
     let candidate = create(&ctx, "v3");
-    set(&ctx, &candidate).unwrap();
-    assert_eq!(all_open(&servers, &right), [false; 3]);
+    let outcome = set(&ctx, &candidate).unwrap();
+    assert_eq!(outcome.opened_with.as_deref(), Some(old.id.as_str()));
+    assert_eq!(all_open(&servers, &old), [false; 3]);
+    assert_eq!(all_open(&servers, &candidate), [true; 3]);
     for replica in [first, second] {
         assert!(conf(replica).contains(&password(&candidate)), "not on disk");
         replica.restart().unwrap();
         is_linked(replica);
     }
-    primary.command(&["PING"]).unwrap();
+    assert!(logs_in(primary, &ctx.current));
 }
 
 /// The removal is cut off, and by then every replica has the new password on disk.

@@ -81,22 +81,7 @@ pub(crate) fn create(
     }
     configuration += &token_configuration();
     configuration += &vendor.configuration(folder)?;
-    secrets.push(Secret {
-        name: JWT_SECRET,
-        kind: Kind::Jwt,
-        settings: format!(
-            "access tokens live 1 s, refresh tokens 2 s, lead {JWT_LEAD_SECONDS} s, grace {JWT_GRACE_SECONDS} s"
-        ),
-    });
-    secrets.push(Secret {
-        name: API_KEYS_SECRET,
-        kind: Kind::ApiKey {
-            window: Duration::from_secs(API_KEY_GRACE_SECONDS),
-        },
-        settings: format!(
-            "grace {API_KEY_GRACE_SECONDS} s: the previous key is accepted that long"
-        ),
-    });
+    secrets.extend(token_secrets());
     fs::write(keyturn.configuration(), configuration)
         .map_err(|error| format!("writing keyturn.toml: {error}"))?;
     if let Some(database) = database {
@@ -117,6 +102,27 @@ pub(crate) fn create(
     create_one(keyturn, folder, API_KEYS_SECRET, &api_keys_value()?)?;
     vendor.create(keyturn, folder)?;
     Ok(secrets)
+}
+
+fn token_secrets() -> [Secret; 2] {
+    [
+        Secret {
+            name: JWT_SECRET,
+            kind: Kind::Jwt,
+            settings: format!(
+                "access tokens live 1 s, refresh tokens 2 s, lead {JWT_LEAD_SECONDS} s, grace {JWT_GRACE_SECONDS} s"
+            ),
+        },
+        Secret {
+            name: API_KEYS_SECRET,
+            kind: Kind::ApiKey {
+                window: Duration::from_secs(API_KEY_GRACE_SECONDS),
+            },
+            settings: format!(
+                "grace {API_KEY_GRACE_SECONDS} s: the previous key is accepted that long"
+            ),
+        },
+    ]
 }
 
 /// Why this run is so quick.

@@ -2,11 +2,13 @@
 //! password. The rules of the users are the README's own.
 
 use harness::canary::Scan;
+use harness::poll;
 use harness::redis::{LoginFailure, Server, ServerOptions, documented_user, sha256, text};
 use harness::tls::Authority;
 use serde_json::{Value, json};
 
 use super::{Site, Workspace};
+use crate::interruption::PATIENCE;
 
 pub(crate) const SECRET: &str = "festival-prod/redis";
 pub(crate) const ADMIN_SECRET: &str = "festival-prod/redis-admin";
@@ -199,11 +201,18 @@ impl Site for Cache {
     }
 }
 
-/// Whatever a test did to the rotation, no password was written anywhere.
+/// Whatever a test did to the rotation, replication lives and no password was written anywhere.
 impl Drop for Cache {
     fn drop(&mut self) {
         if std::thread::panicking() {
             return;
+        }
+        for replica in &self.servers[1..] {
+            let linked = poll::until_true(PATIENCE, || {
+                let info = replica.command(&["INFO", "replication"]);
+                info.is_ok_and(|info| text(&info).contains("master_link_status:up"))
+            });
+            assert!(linked, "a replica has lost its primary");
         }
         let scan = self.scan();
         assert_eq!(scan.findings, []);
