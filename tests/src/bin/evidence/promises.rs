@@ -241,7 +241,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "What the network does is never taken for an answer: unknown stays unknown",
-        "connections to real servers cut around the bytes that decide, one cut per byte, or held at COMMIT",
+        "connections to real servers cut at and around the bytes that decide, or held at COMMIT",
         &[
             exact("cuts", CUT),
             varying("cuts after the change", &["a single user, cut"]),
