@@ -25,13 +25,16 @@ pub(crate) struct Plan {
 
 /// The commands that a connection was sent: arrays of bulk strings, one behind the other.
 pub(crate) fn commands(mut sent: &[u8]) -> Result<Vec<Vec<String>>> {
+    // It reads ahead and keeps what it has read.
+    let mut parser = redis::Parser::new();
     let mut commands = Vec::new();
-    while !sent.is_empty() {
-        commands.push(redis::from_redis_value(
-            redis::Parser::new().parse_value(&mut sent)?,
-        )?);
+    loop {
+        match parser.parse_value(&mut sent) {
+            Ok(command) => commands.push(redis::from_redis_value(command)?),
+            Err(_) if sent.is_empty() => return Ok(commands),
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(commands)
 }
 
 /// The floor.
@@ -56,4 +59,18 @@ pub(crate) fn plain(arguments: &[String]) -> Result<String> {
         }
     }
     Ok(String::new())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_command_of_a_connection_is_read() {
+        let sent = b"*1\r\n$4\r\nPING\r\n*3\r\n$3\r\nACL\r\n$7\r\nSETUSER\r\n$1\r\na\r\n";
+        let expected: [&[&str]; 2] = [&["PING"], &["ACL", "SETUSER", "a"]];
+        assert_eq!(commands(sent).unwrap(), expected);
+    }
 }
