@@ -42,10 +42,11 @@ impl Credential {
     /// How long a superseded value stays accepted, in seconds.
     pub fn grace_seconds(&self) -> u64 {
         self.grace_seconds.unwrap_or(match self.strategy.effect {
-            // A vendor keeps the old key, as a target does, and a person deletes it there.
             TargetEffect::None if !self.strategy.needs_operator => GRACE_SECONDS_WITHOUT_TARGET,
-            TargetEffect::None => GRACE_SECONDS_WITH_TARGET,
-            TargetEffect::Additive | TargetEffect::Replacing => GRACE_SECONDS_WITH_TARGET,
+            // A vendor keeps the old key, as a target does, and a person deletes it there.
+            TargetEffect::None | TargetEffect::Additive | TargetEffect::Replacing => {
+                GRACE_SECONDS_WITH_TARGET
+            }
         })
     }
 

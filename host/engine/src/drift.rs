@@ -1,36 +1,18 @@
 //! Whether the target knows what the store says it does: a plugin names the version whose value let it in.
 
-use keyturn_protocol::{Label, VersionId};
+use keyturn_protocol::VersionId;
 use keyturn_runtime::Outcome;
-use keyturn_store::StoreError;
 
-use crate::{call::CallSource, effect::Effects, event::What, snapshot::labels_of};
+use crate::event::What;
 
-impl Effects<'_> {
-    /// Anything but AWSCURRENT or the candidate that opened the door: the target was changed outside, or the store.
-    pub(crate) async fn report_drift(
-        &mut self,
-        candidate: &VersionId,
-        outcome: &Outcome,
-    ) -> Result<(), StoreError> {
-        let Some(opener) = &outcome.opened_with else {
-            return Ok(());
-        };
-        let CallSource {
-            store, credential, ..
-        } = self.source;
-        let labels = labels_of(&store.describe(&credential.secret).await?);
-        let current = labels.holder(Label::Current).map(VersionId::as_str);
-        if opener != candidate.as_str() && Some(opener.as_str()) != current {
-            self.findings.push(What::Finding {
-                level: "warning".to_owned(),
-                id: "drift".to_owned(),
-                summary: format!(
-                    "version {opener} opened the target, and AWSCURRENT did not everywhere"
-                ),
-                fix: None,
-            });
-        }
-        Ok(())
-    }
+/// Anything but AWSCURRENT or the candidate that opened the door: the target was changed outside, or the store. It asks
+/// nobody: the target may have changed by now, and nothing may fail between that and saying so.
+pub(crate) fn finding(candidate: &VersionId, current: &str, outcome: &Outcome) -> Option<What> {
+    let opener = outcome.opened_with.as_deref()?;
+    (opener != candidate.as_str() && opener != current).then(|| What::Finding {
+        level: "warning".to_owned(),
+        id: "drift".to_owned(),
+        summary: format!("version {opener} opened the target, and AWSCURRENT did not everywhere"),
+        fix: None,
+    })
 }

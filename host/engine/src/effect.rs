@@ -14,6 +14,7 @@ use secrecy::ExposeSecret;
 use crate::{
     call::CallSource,
     credential::runtime_purpose,
+    drift,
     engine::EngineOptions,
     event::What,
     notes::{Notes, Obligation, OperatorSteps},
@@ -236,11 +237,15 @@ impl Effects<'_> {
         let plugin = &self.source.credential.plugin;
         let answer = self
             .source
-            .call(candidate, async |call| plugin.set(call, &value).await)
+            .call(candidate, async |call| {
+                let outcome = plugin.set(call, &value).await?;
+                Ok((outcome, call.current.id.clone()))
+            })
             .await;
         match answer {
-            Ok(outcome) => {
-                self.report_drift(candidate, &outcome).await?;
+            Ok((outcome, current)) => {
+                self.findings
+                    .extend(drift::finding(candidate, &current, &outcome));
                 Ok(self.outcome(outcome))
             }
             Err(failed) => {

@@ -17,7 +17,7 @@ use crate::interruption::{
 };
 use crate::interruption_on_the_wire::kill_everywhere;
 use crate::rivals::contend;
-use crate::support::cache::{Cache, SECRET};
+use crate::support::cache::{Cache, SECRET, USER};
 use crate::support::{Site as _, end};
 
 const DUAL: &str = "two passwords of a Redis user";
@@ -202,6 +202,29 @@ fn conversations(cache: &Cache, proxy: &Proxy) -> Vec<usize> {
     (before..proxy.connections())
         .map(|number| proxy.transcript(number, Direction::ToServer).unwrap().len())
         .collect()
+}
+
+/// AWSCURRENT was put by hand at the primary alone: the replica is opened by the value before, mended, and reported.
+#[test]
+fn what_opened_a_node_instead_of_awscurrent_is_reported() {
+    let cache = Cache::start(1, 1);
+    let by_hand = "put-by-Hand/at the+primary=1";
+    let rule = format!(">{by_hand}");
+    let words = ["ACL", "SETUSER", USER, rule.as_str()];
+    cache.primary().command(&words).unwrap();
+    let mut value = cache.workspace.current(SECRET);
+    value["password"] = Value::from(by_hand);
+    let arguments = ["secret", "put", SECRET, "--value-stdin"];
+    let put = cache
+        .workspace
+        .run_with(&arguments, &value.to_string(), &[]);
+    put.succeeded();
+    let before = cache.workspace.labels(SECRET)["AWSPREVIOUS"].clone();
+    finish(&cache);
+    cache.current_logs_in();
+    let trail = cache.workspace.audit();
+    let drift = trail.lines().find(|line| line.contains("\"id\":\"drift\""));
+    assert!(drift.is_some_and(|line| line.contains(&before)), "{trail}");
 }
 
 #[test]
