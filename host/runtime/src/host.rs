@@ -23,6 +23,7 @@ use crate::limits::Limits;
 use crate::password::{PasswordPolicy, SecureRandom};
 use crate::sandbox::MemoryLimiter;
 use crate::scrub::Scrubber;
+use crate::watch::ImportWatch;
 
 /// What the imports act on.
 pub(crate) struct HostState {
@@ -39,11 +40,19 @@ pub(crate) struct HostState {
     pub(crate) began: Instant,
     /// When the plugin's I/O must have ended, a little before the call's own deadline.
     pub(crate) io_deadline: Deadline,
+    pub(crate) watch: Option<Arc<dyn ImportWatch>>,
 }
 
 impl HostState {
     pub(crate) fn io_patience(&self) -> Duration {
         self.io_deadline.saturating_duration_since(Deadline::now())
+    }
+
+    /// Before each import.
+    pub(crate) async fn enter(&mut self, import: &'static str) {
+        if let Some(watch) = &self.watch {
+            watch.enter(import).await;
+        }
     }
 }
 

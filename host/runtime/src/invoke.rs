@@ -340,6 +340,7 @@ fn host_state(setup: Setup<'_>, began: StdInstant, io_deadline: Instant) -> Host
         passwords_left: PASSWORDS_MAX,
         began,
         io_deadline,
+        watch: options.watch.clone(),
     }
 }
 

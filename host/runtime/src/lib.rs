@@ -31,6 +31,7 @@ mod runtime;
 mod sandbox;
 mod source;
 mod value;
+mod watch;
 
 use keyturn_policy::{capability, grant, manifest, password, scrub, settings, text};
 
@@ -60,3 +61,4 @@ pub use password::{PasswordPolicy, RandomUnavailable, SecureRandom};
 pub use plugin::Plugin;
 pub use runtime::{Runtime, RuntimeOptions};
 pub use source::{BundledPlugin, PluginSource};
+pub use watch::{Entering, ImportWatch};

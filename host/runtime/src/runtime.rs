@@ -16,6 +16,7 @@ use crate::password::SecureRandom;
 use crate::plugin::Plugin;
 use crate::sandbox::{Ticker, running_engine};
 use crate::source::PluginSource;
+use crate::watch::ImportWatch;
 
 /// What a [`Runtime`] is made with. The default is production's, without a log.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct RuntimeOptions {
     pub resolver: Arc<dyn Resolver>,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn SecureRandom>,
+    /// Told of each import before it is carried out; nobody unless told.
+    pub watch: Option<Arc<dyn ImportWatch>>,
     /// How many plugins may run at the same moment; further calls wait for their turn, half of their time at most.
     /// Each takes about 260 MB of address space, and from its first use on the memory that its plugin touches.
     pub calls_at_once: NonZeroU32,
@@ -37,6 +40,7 @@ impl Default for RuntimeOptions {
             resolver: Arc::new(SystemResolver),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
+            watch: None,
             calls_at_once: NonZeroU32::MIN.saturating_add(63),
         }
     }

@@ -22,6 +22,7 @@ impl t::Host for HostState {}
 
 impl wit::random::Host for HostState {
     async fn bytes(&mut self, len: u32) -> Result<Vec<u8>> {
+        self.enter("random.bytes").await;
         if len > RANDOM_BYTES_MAX {
             bail!(
                 "random.bytes gives at most {RANDOM_BYTES_MAX} bytes at a time, {len} were asked for"
@@ -38,6 +39,7 @@ impl wit::password::Host for HostState {
         &mut self,
         target: wit::password::Constraints,
     ) -> Result<Result<String, String>> {
+        self.enter("password.generate").await;
         self.passwords_left = match self.passwords_left.checked_sub(1) {
             Some(left) => left,
             None => bail!("password.generate answers at most {PASSWORDS_MAX} times in one call"),
@@ -67,16 +69,19 @@ impl wit::key_derivation::Host for HostState {
         salt: Vec<u8>,
         iterations: u32,
     ) -> Result<Vec<u8>> {
+        self.enter("key-derivation.pbkdf2-hmac-sha256").await;
         key_derivation::pbkdf2_hmac_sha256(Zeroizing::new(password), salt, iterations).await
     }
 }
 
 impl wit::clock::Host for HostState {
     async fn now_ms(&mut self) -> Result<u64> {
+        self.enter("clock.now-ms").await;
         Ok(self.clock.now_ms())
     }
 
     async fn elapsed_ns(&mut self) -> Result<u64> {
+        self.enter("clock.elapsed-ns").await;
         Ok(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 }
@@ -88,6 +93,7 @@ impl wit::log::Host for HostState {
         message: String,
         fields: Vec<(String, String)>,
     ) -> Result<()> {
+        self.enter("log.write").await;
         let severity = match severity {
             wit::log::Severity::Debug => Severity::Debug,
             wit::log::Severity::Info => Severity::Info,
@@ -104,6 +110,7 @@ impl wit::endpoint::Host for HostState {
         &mut self,
         endpoint: String,
     ) -> Result<Result<Vec<wit::endpoint::Member>, t::NetError>> {
+        self.enter("endpoint.members").await;
         let members = self.network.members(&endpoint).map(|labels| {
             let numbered = (0..).zip(labels);
             numbered
@@ -118,6 +125,7 @@ impl wit::endpoint::Host for HostState {
         endpoint: String,
         member: u32,
     ) -> Result<Result<Resource<Connection>, t::NetError>> {
+        self.enter("endpoint.connect").await;
         match self.network.connect(&endpoint, member).await {
             Ok(connection) => match self.table.push(connection) {
                 Ok(handle) => Ok(Ok(handle)),
@@ -133,6 +141,7 @@ impl wit::endpoint::Host for HostState {
 
 impl wit::endpoint::HostConnection for HostState {
     async fn security(&mut self, this: Resource<Connection>) -> Result<wit::endpoint::Security> {
+        self.enter("connection.security").await;
         Ok(match self.table.get(&this)?.security() {
             Security::Plaintext => wit::endpoint::Security::Plaintext,
             Security::UpgradeRequired => wit::endpoint::Security::UpgradeRequired,
@@ -145,6 +154,7 @@ impl wit::endpoint::HostConnection for HostState {
         this: Resource<Connection>,
         max: u32,
     ) -> Result<Result<Vec<u8>, t::NetError>> {
+        self.enter("connection.read").await;
         Ok(self
             .table
             .get_mut(&this)?
@@ -158,6 +168,7 @@ impl wit::endpoint::HostConnection for HostState {
         this: Resource<Connection>,
         bytes: Vec<u8>,
     ) -> Result<Result<(), t::NetError>> {
+        self.enter("connection.write").await;
         let bytes = Zeroizing::new(bytes);
         Ok(self
             .table
@@ -168,6 +179,7 @@ impl wit::endpoint::HostConnection for HostState {
     }
 
     async fn start_tls(&mut self, this: Resource<Connection>) -> Result<Result<(), t::NetError>> {
+        self.enter("connection.start-tls").await;
         Ok(self
             .table
             .get_mut(&this)?
@@ -181,6 +193,7 @@ impl wit::endpoint::HostConnection for HostState {
         this: Resource<Connection>,
         kind: wit::endpoint::Binding,
     ) -> Result<Option<Vec<u8>>> {
+        self.enter("connection.channel-binding").await;
         let kind = match kind {
             wit::endpoint::Binding::TlsServerEndPoint => Binding::TlsServerEndPoint,
             wit::endpoint::Binding::TlsExporter => Binding::TlsExporter,
@@ -189,6 +202,7 @@ impl wit::endpoint::HostConnection for HostState {
     }
 
     async fn shutdown(&mut self, this: Resource<Connection>) -> Result<Result<(), t::NetError>> {
+        self.enter("connection.shutdown").await;
         Ok(self
             .table
             .get_mut(&this)?
@@ -198,6 +212,7 @@ impl wit::endpoint::HostConnection for HostState {
     }
 
     async fn drop(&mut self, this: Resource<Connection>) -> Result<()> {
+        self.enter("connection.drop").await;
         self.table.delete(this)?;
         Ok(())
     }
@@ -209,6 +224,7 @@ impl wit::http::Host for HostState {
         endpoint: String,
         request: wit::http::Request,
     ) -> Result<Result<wit::http::Response, t::NetError>> {
+        self.enter("http.send").await;
         let wit::http::Request {
             method,
             path,
