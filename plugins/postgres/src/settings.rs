@@ -47,5 +47,8 @@ pub(crate) const SECRET_SCHEMA: &str = r#"{
     "masterarn": { "type": "string" },
     "previous_username": { "type": "string" },
     "previous_password": { "type": "string" }
-  }
+  },
+  "examples": [
+    { "engine": "postgres", "host": "db.example.com", "port": 5432, "dbname": "app", "username": "app", "password": "made-up-password-1" }
+  ]
 }"#;

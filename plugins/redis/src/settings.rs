@@ -45,5 +45,8 @@ pub(crate) const SECRET_SCHEMA: &str = r#"{
     "previous_password": { "type": "string" },
     "rotation_timestamp": { "type": "string" },
     "masterarn": { "type": "string" }
-  }
+  },
+  "examples": [
+    { "host": "redis.example.com", "port": 6379, "username": "app", "password": "made-up-password-1" }
+  ]
 }"#;
