@@ -193,4 +193,27 @@ pub(crate) enum Plugin {
         /// A name from `plugin list`, or a .wasm file.
         plugin: String,
     },
+    /// Whether a plugin is fit to hold production credentials: runs it under the real engine and breaks what it talks to.
+    Check(PluginCheck),
+}
+
+/// Exit code 0: fit; 5: a check failed; 7: nothing failed, and something was not checked.
+#[derive(Debug, Args)]
+pub(crate) struct PluginCheck {
+    /// A .wasm file, or a name from `plugin list`.
+    pub(crate) plugin: String,
+    /// A server that is there for this alone, as scheme://user:password@host:port/database; its credentials are changed.
+    /// Once for each node of a cluster. Behind a question mark: tls=disable, ca=FILE, server_name=NAME.
+    #[arg(long, value_name = "URL")]
+    pub(crate) target: Vec<String>,
+    /// What to check with, instead of the example in the plugin's secret schema: a JSON object with secret, strategy,
+    /// settings, companions, answers, unprivileged, unprotected.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sample: Option<PathBuf>,
+    /// Write the report as JSON.
+    #[arg(long = "json-file", value_name = "FILE")]
+    pub(crate) json_file: Option<PathBuf>,
+    /// Write the report as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }

@@ -104,6 +104,22 @@ impl<'a> Plugins<'a> {
         self.load_from(self.file(path.to_owned(), "")).await
     }
 
+    /// A plugin's name for reports, and its component: a shipped one by its name, or a file.
+    pub(crate) fn bytes(&self, plugin: &str) -> Result<(String, Vec<u8>)> {
+        if let Some(bundled) = bundled(plugin) {
+            return Ok((plugin.to_owned(), bundled.wasm.to_vec()));
+        }
+        let listed = self.names()?.get(plugin).cloned().flatten();
+        let path = listed.unwrap_or_else(|| PathBuf::from(plugin));
+        let wasm = std::fs::read(&path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        Ok((path.display().to_string(), wasm))
+    }
+
+    pub(crate) async fn load_bytes(&self, label: &str, wasm: Vec<u8>) -> Result<Plugin> {
+        let name = label.to_owned();
+        self.load_from(PluginSource::Bytes { name, wasm }).await
+    }
+
     async fn load_from(&self, source: PluginSource) -> Result<Plugin> {
         // The message names its cause already.
         let loaded = self.runtime.load(source).await;

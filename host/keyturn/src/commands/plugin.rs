@@ -8,6 +8,7 @@ use keyturn_config::Config;
 use keyturn_runtime::{LogRecord, LogSink, Plugin as LoadedPlugin};
 use serde_json::{Value, json};
 
+use super::plugin_check;
 use crate::{
     cli::{Global, Plugin},
     output,
@@ -26,6 +27,7 @@ pub(crate) async fn run(global: &Global, command: Plugin) -> Result<ExitCode> {
     match command {
         Plugin::List => list(global, &plugins).await,
         Plugin::Inspect { plugin } => inspect(global, &plugins, &plugin).await,
+        Plugin::Check(arguments) => plugin_check::run(global, &plugins, &arguments).await,
     }
 }
 

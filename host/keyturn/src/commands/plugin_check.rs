@@ -1,0 +1,104 @@
+//! `keyturn plugin check`: whether a plugin may hold production credentials, by the conformance kit.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::Result;
+use keyturn_conformance::{Report, Ruling, Sample, Target, Verdict, check};
+
+use crate::{
+    cli::{Global, PluginCheck},
+    exit::Code,
+    output,
+    plugins::Plugins,
+    session::refuse,
+};
+
+pub(crate) async fn run(
+    global: &Global,
+    plugins: &Plugins<'_>,
+    arguments: &PluginCheck,
+) -> Result<ExitCode> {
+    let (label, wasm) = plugins.bytes(&arguments.plugin).map_err(refuse)?;
+    let targets = arguments.target.iter().map(|url| Target::parse(url));
+    let targets = targets.collect::<Result<Vec<_>, _>>().map_err(refuse)?;
+    // What cannot be loaded needs no sample: the report says why.
+    let sample = match plugins.load_bytes(&label, wasm.clone()).await {
+        Ok(plugin) => Sample::new(&plugin, arguments.sample.as_deref(), &targets),
+        Err(_) => Ok(Sample::none()),
+    };
+    let sample = match sample {
+        Err(error @ keyturn_conformance::SampleError::NoExample) if arguments.sample.is_none() => {
+            output::to_stderr(&format!(
+                "keyturn: {error}; without one only the file is checked"
+            ));
+            Sample::none()
+        }
+        sample => sample.map_err(refuse)?,
+    };
+    let report = check(&label, wasm, &sample).await;
+    for (file, text) in [
+        (&arguments.json_file, serde_json::to_string_pretty(&report)?),
+        (&arguments.junit, report.to_junit()),
+    ] {
+        if let Some(path) = file {
+            write(path, &text)?;
+        }
+    }
+    if global.json {
+        output::to_stdout(&serde_json::to_string(&report)?)?;
+    } else {
+        show(&report)?;
+    }
+    Ok(match report.verdict {
+        Verdict::Fit => Code::Done,
+        Verdict::Incomplete => Code::Refused,
+        Verdict::Unfit => Code::Failed,
+    }
+    .into())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    let written = std::fs::write(path, text);
+    Ok(written.map_err(|error| refuse(format!("{}: {error}", path.display())))?)
+}
+
+fn show(report: &Report) -> Result<()> {
+    for entry in &report.checks {
+        let (mark, why) = match &entry.ruling {
+            Ruling::Passed => ("ok  ", None),
+            Ruling::Failed(why) => ("FAIL", Some(why)),
+            Ruling::NotApplicable(why) => ("n/a ", Some(why)),
+            Ruling::NotCovered(why) => ("open", Some(why)),
+        };
+        output::to_stdout(&format!("{mark}  {:2}  {}", entry.number, entry.title))?;
+        if let Some(why) = why {
+            output::to_stdout(&format!("          {why}"))?;
+        }
+        if let Some(fix) = entry.fix {
+            output::to_stdout(&format!("          fix: {fix}"))?;
+        }
+    }
+    let count = |wanted: fn(&Ruling) -> bool| {
+        report
+            .checks
+            .iter()
+            .filter(|entry| wanted(&entry.ruling))
+            .count()
+    };
+    let passed = count(|ruling| matches!(ruling, Ruling::Passed));
+    let failed = count(|ruling| matches!(ruling, Ruling::Failed(_)));
+    let open = count(|ruling| matches!(ruling, Ruling::NotCovered(_)));
+    let last = match report.verdict {
+        Verdict::Fit => "it is fit to hold production credentials".to_owned(),
+        Verdict::Incomplete => format!("{open} checks are open; it is not known to be fit"),
+        Verdict::Unfit => "it is not fit to hold production credentials".to_owned(),
+    };
+    let strategy = match report.strategy.as_str() {
+        "" => String::new(),
+        name => format!(" ({name})"),
+    };
+    Ok(output::to_stdout(&format!(
+        "{}{strategy}: {passed} passed, {failed} failed, {open} open: {last}",
+        report.plugin
+    ))?)
+}

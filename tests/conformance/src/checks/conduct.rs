@@ -1,0 +1,106 @@
+//! Checks of how a plugin behaves in all its calls.
+
+use std::collections::{BTreeSet, HashMap};
+
+use keyturn_runtime::{LimitsOverride, Purpose};
+use secrecy::ExposeSecret;
+
+use crate::checks::faults::judge_bad_peer;
+use crate::checks::told;
+use crate::checks::values::is_breakdown;
+use crate::gate::Manner;
+use crate::kit::{Checked, Kit, Stop};
+use crate::value::{self, SECRET_BYTES_MIN};
+use crate::world::{World, version};
+
+/// What the host writes where a plugin wanted to write a secret.
+const HIDDEN: &str = "[secret]";
+const AROUND_BYTES: usize = 120;
+/// Time for a call whose peer says nothing.
+const WALL_SECONDS: u64 = 2;
+/// A value that is almost as large as stores take.
+const FILLER_BYTES: usize = 60_000;
+
+pub(crate) fn brief(kit: &Kit<'_>) -> LimitsOverride {
+    let asked = kit.plugin.manifest().limits.wall_seconds;
+    LimitsOverride {
+        wall_seconds: Some(asked.unwrap_or(WALL_SECONDS).min(WALL_SECONDS)),
+        ..LimitsOverride::default()
+    }
+}
+
+/// Runs last of all that call the plugin: everything that was said is there.
+pub(crate) fn canary(kit: &Kit<'_>) -> Checked {
+    let said = kit.all_said();
+    if let Some(bytes) = first_of(&kit.secrets(), &said) {
+        return Err(Stop::failed(format!(
+            "a secret of {bytes} bytes is in a log line or an answer"
+        )));
+    }
+    if let Some(at) = said.find(HIDDEN) {
+        let from = floor(&said, at.saturating_sub(AROUND_BYTES));
+        let around = &said[from..floor(&said, at + HIDDEN.len() + AROUND_BYTES)];
+        return Err(Stop::failed(format!(
+            "the host had to hide a secret that the plugin wrote: …{}…",
+            around.replace('\n', " ")
+        )));
+    }
+    Ok(())
+}
+
+/// The length of the first of these texts that stands in the other one. They are thousands, and a look for each would
+/// take its time.
+fn first_of(secrets: &BTreeSet<String>, said: &str) -> Option<usize> {
+    let mut beginnings: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
+    for secret in secrets {
+        let secret = secret.as_bytes();
+        let beginning = secret.get(..SECRET_BYTES_MIN)?;
+        beginnings.entry(beginning).or_default().push(secret);
+    }
+    let said = said.as_bytes();
+    said.windows(SECRET_BYTES_MIN)
+        .enumerate()
+        .find_map(|(at, window)| {
+            let candidates = beginnings.get(window)?;
+            let found = candidates
+                .iter()
+                .find(|secret| said[at..].starts_with(secret));
+            found.map(|secret| secret.len())
+        })
+}
+
+fn floor(text: &str, mut at: usize) -> usize {
+    at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+pub(crate) async fn limits(world: &World<'_>) -> Checked {
+    let current = world.current().await?;
+    let filler = format!(r#""filler":"{}""#, "f".repeat(FILLER_BYTES));
+    let large = value::with_foreign_members(current.value.expose_secret(), &filler);
+    let call = world.call(&version(&current.id, &large), &[]);
+    let made = world.create(&call, Purpose::Replace, 0, None).await;
+    if let Err(error) = made
+        && is_breakdown(&error)
+    {
+        return Err(Stop::failed(format!(
+            "`create` from a value of {} bytes ends as {}",
+            large.len(),
+            told(&error)
+        )));
+    }
+    if world.gates.is_empty() {
+        return Ok(());
+    }
+    world.behave(Manner::Silent);
+    let seconds = world.limits().wall_seconds;
+    judge_bad_peer(world, Manner::Silent)
+        .await
+        .map_err(|stop| match stop {
+            Stop::Failed(why) => Stop::failed(format!("given {seconds} s, {why}")),
+            other => other,
+        })
+}

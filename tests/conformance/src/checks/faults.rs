@@ -1,0 +1,317 @@
+//! Checks with something broken: the target, the connection, the process.
+
+use keyturn_engine::Outcome as Ended;
+use keyturn_runtime::{Applied, CallError, ErrorKind, Liveness, TargetEffect, Version};
+use secrecy::ExposeSecret;
+
+use crate::checks::target::clean_up;
+use crate::checks::values::is_breakdown;
+use crate::checks::{
+    expect_liveness, liveness, needs_a_changed_target, needs_a_target, told, word,
+};
+use crate::gate::{Cut, Manner};
+use crate::kit::{Checked, Stop};
+use crate::world::World;
+
+/// Far more than any sensible rotation needs, of either.
+const IMPORTS_MAX: usize = 5000;
+const PIECES_MAX: usize = 2000;
+/// How often a run may be repeated until it ends what a crash has left.
+const RUNS_MAX: usize = 3;
+
+fn reaches_somebody(world: &World<'_>) -> Checked {
+    if world.gates.is_empty() {
+        return Err(Stop::not_applicable("it reaches nobody"));
+    }
+    Ok(())
+}
+
+/// What each call that reaches a target answers.
+async fn answers(
+    world: &World<'_>,
+) -> Result<Vec<(&'static str, Result<Option<Liveness>, CallError>)>, Stop> {
+    let current = world.current().await?;
+    let candidate = world.candidate().await?;
+    let call = world.call(&current, &[]);
+    let (set, retire, test, probe) = tokio::join!(
+        world.set(&call, &candidate),
+        world.retire(&call, &candidate),
+        world.test(&call, &candidate),
+        world.probe(&call, &candidate),
+    );
+    let mut answers = vec![
+        ("test", test.map(|_| None)),
+        ("probe", probe.map(|verdict| Some(verdict.liveness))),
+    ];
+    if world.has_target() {
+        answers.push(("set", set.map(|_| None)));
+        answers.push(("retire", retire.map(|_| None)));
+    }
+    Ok(answers)
+}
+
+pub(crate) async fn target_down(world: &mut World<'_>) -> Checked {
+    reaches_somebody(world)?;
+    world.down().await;
+    for (name, answer) in answers(world).await? {
+        match answer {
+            Ok(Some(Liveness::Unknown)) => {}
+            Ok(_) => {
+                return Err(Stop::failed(format!(
+                    "`{name}` succeeds though nobody is there"
+                )));
+            }
+            Err(error) => {
+                let path = matches!(
+                    error.kind,
+                    ErrorKind::Unreachable | ErrorKind::Dns | ErrorKind::Timeout | ErrorKind::Tls
+                );
+                if !path || error.applied != Applied::No {
+                    return Err(Stop::failed(format!(
+                        "`{name}` of a target that is down ends as {}",
+                        told(&error)
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn bad_peer(world: &World<'_>) -> Checked {
+    reaches_somebody(world)?;
+    for manner in [Manner::HangUp, Manner::Nonsense] {
+        world.behave(manner);
+        judge_bad_peer(world, manner).await?;
+    }
+    Ok(())
+}
+
+/// A peer that is none proves nothing.
+pub(crate) async fn judge_bad_peer(world: &World<'_>, manner: Manner) -> Checked {
+    let peer = match manner {
+        Manner::HangUp => "hangs up",
+        Manner::Nonsense => "talks nonsense",
+        Manner::Silent | Manner::Pass => "says nothing",
+    };
+    for (name, answer) in answers(world).await? {
+        match answer {
+            Ok(Some(Liveness::Unknown)) => {}
+            Ok(_) => {
+                return Err(Stop::failed(format!(
+                    "`{name}` succeeds with a peer that {peer}"
+                )));
+            }
+            Err(error) if is_breakdown(&error) || error.kind == ErrorKind::Auth => {
+                return Err(Stop::failed(format!(
+                    "`{name}` with a peer that {peer} ends as {}",
+                    told(&error)
+                )));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Breaks one `set` at each piece that it sends, before the piece arrives and after.
+pub(crate) async fn cut(world: &World<'_>) -> Checked {
+    needs_a_changed_target(world)?;
+    let mut fired = 0;
+    for delivered in [false, true] {
+        for at in 0..PIECES_MAX {
+            if !cut_once(world, Cut { at, delivered }).await? {
+                break;
+            }
+            fired += 1;
+        }
+    }
+    if fired == 0 {
+        return Err(Stop::failed(
+            "`set` sends nothing, so nothing could be broken",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether it came to the break.
+async fn cut_once(world: &World<'_>, cut: Cut) -> Result<bool, Stop> {
+    let current = world.current().await?;
+    let candidate = world.candidate().await?;
+    let call = world.call(&current, &[]);
+    world.wire.arm(Some(cut));
+    let answer = world.set(&call, &candidate).await;
+    let fired = world.wire.fired();
+    world.wire.arm(None);
+    let place = format!(
+        "with the connection broken {} piece {} to the server",
+        if cut.delivered { "behind" } else { "before" },
+        cut.at
+    );
+    let applied = liveness(world, &candidate).await?;
+    match &answer {
+        Err(error) if is_breakdown(error) => {
+            return Err(Stop::failed(format!(
+                "{place} `set` ends as {}",
+                told(error)
+            )));
+        }
+        Err(error) if error.applied == Applied::No && applied != Liveness::Dead => {
+            return Err(Stop::failed(format!(
+                "{place} `set` says that nothing was applied, and the candidate is {}: {}",
+                word(&applied),
+                told(error)
+            )));
+        }
+        Ok(_) if applied != Liveness::Live => {
+            return Err(Stop::failed(format!(
+                "{place} `set` succeeds, and the candidate is {}",
+                word(&applied)
+            )));
+        }
+        _ => {}
+    }
+    somebody_can_log_in(world, &current, &candidate, &place).await?;
+    let again = world.set(&call, &candidate).await;
+    again.map_err(|error| match world.kit.stop("`set` called again", &error) {
+        Stop::Failed(why) => Stop::failed(format!("{place}: {why}")),
+        other => other,
+    })?;
+    expect_liveness(
+        world,
+        &candidate,
+        Liveness::Live,
+        "after `set` was called again the candidate",
+    )
+    .await?;
+    clean_up(world, &candidate).await?;
+    Ok(fired)
+}
+
+async fn somebody_can_log_in(
+    world: &World<'_>,
+    current: &Version,
+    candidate: &Version,
+    place: &str,
+) -> Checked {
+    let found = liveness(world, current).await?;
+    let other = match world.strategy.effect {
+        TargetEffect::Replacing => Some(candidate),
+        TargetEffect::Additive | TargetEffect::None => None,
+    };
+    if opens(world, found, other).await? {
+        return Ok(());
+    }
+    Err(Stop::failed(format!(
+        "{place} CURRENT does not log in any more"
+    )))
+}
+
+/// Crashes a rotation at each import, one after the other, and ends it with the next run.
+pub(crate) async fn crash(world: &World<'_>) -> Checked {
+    if !world.manifest().endpoints.is_empty() {
+        needs_a_target(world)?;
+    }
+    for number in 0..IMPORTS_MAX {
+        world.kit.watch.arm(number);
+        let import = tokio::select! {
+            biased;
+            import = world.kit.watch.fired() => Some(import),
+            ended = world.rotate() => {
+                world.kit.watch.disarm();
+                is_promoted(world, ended)?;
+                None
+            }
+        };
+        world.kit.watch.disarm();
+        let Some(import) = import else {
+            return match number {
+                0 => Err(Stop::not_applicable("its rotations import nothing")),
+                _ => Ok(()),
+            };
+        };
+        let place = format!("after a crash at import {number} of a rotation ({import})");
+        still_open(world, &place).await?;
+        finish_what_was_begun(world, &place).await?;
+        expect_liveness(
+            world,
+            &world.current().await?,
+            Liveness::Live,
+            &format!("{place} and the next run CURRENT"),
+        )
+        .await?;
+        end_at_the_vendor(world).await?;
+    }
+    Err(Stop::failed(format!(
+        "a rotation takes more than {IMPORTS_MAX} imports"
+    )))
+}
+
+/// AWSCURRENT opens the door; of a strategy with a gap, at least the version in doubt does.
+async fn still_open(world: &World<'_>, place: &str) -> Checked {
+    let found = liveness(world, &world.current().await?).await?;
+    let doubtful = match world.strategy.effect {
+        TargetEffect::Replacing => world.labelled("KEYTURN_INDOUBT").await?,
+        TargetEffect::Additive | TargetEffect::None => None,
+    };
+    if opens(world, found, doubtful.as_ref()).await? {
+        return Ok(());
+    }
+    Err(Stop::failed(format!("{place} AWSCURRENT does not log in")))
+}
+
+/// CURRENT is found so; the other value may have taken its place at all nodes or at some.
+async fn opens(
+    world: &World<'_>,
+    current: Liveness,
+    other: Option<&Version>,
+) -> Result<bool, Stop> {
+    match (current, other) {
+        (Liveness::Live, _) => Ok(true),
+        (_, None) => Ok(false),
+        (Liveness::Mixed, Some(other)) => Ok(liveness(world, other).await? == Liveness::Mixed),
+        (_, Some(other)) => Ok(liveness(world, other).await? == Liveness::Live),
+    }
+}
+
+async fn finish_what_was_begun(world: &World<'_>, place: &str) -> Checked {
+    let mut last = String::new();
+    for _ in 0..RUNS_MAX {
+        match world.rotate().await {
+            Ok(Ended::Promoted { .. }) => return Ok(()),
+            Ok(ended) => {
+                is_promoted(world, Ok(ended))?;
+            }
+            Err(failure) => last = failure.to_string(),
+        }
+    }
+    Err(Stop::failed(format!(
+        "{place} the next run does not end the rotation: {last}"
+    )))
+}
+
+fn is_promoted(
+    world: &World<'_>,
+    ended: Result<Ended, Box<keyturn_engine::RunFailure>>,
+) -> Checked {
+    match ended {
+        Ok(Ended::Promoted { .. }) => Ok(()),
+        Ok(Ended::AwaitingInput) => Err(world.unanswered()),
+        Ok(ended) => Err(Stop::failed(format!(
+            "a rotation ended as {}",
+            word(&ended)
+        ))),
+        Err(failure) => Err(Stop::failed(format!("a rotation failed: {failure}"))),
+    }
+}
+
+/// What an operator does before the next rotation.
+async fn end_at_the_vendor(world: &World<'_>) -> Checked {
+    if !world.strategy.needs_operator {
+        return Ok(());
+    }
+    if let Some(previous) = world.labelled("AWSPREVIOUS").await? {
+        world.kit.stage.end(previous.value.expose_secret());
+    }
+    Ok(())
+}

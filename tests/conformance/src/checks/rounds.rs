@@ -1,0 +1,150 @@
+//! Checks of the purposes for which a plugin makes values.
+
+use keyturn_runtime::{CallError, ErrorKind, Purpose, Version};
+use secrecy::ExposeSecret;
+
+use crate::checks::{told, word};
+use crate::kit::{Checked, Stop};
+use crate::value;
+use crate::world::World;
+
+const OVERLAP_SECONDS: u64 = crate::world::GRACE_SECONDS;
+const ALL: [Purpose; 6] = [
+    Purpose::Replace,
+    Purpose::Announce,
+    Purpose::Activate,
+    Purpose::Extend,
+    Purpose::Retire,
+    Purpose::Restore,
+];
+
+/// Each from the value that it follows in a rotation.
+pub(crate) async fn purposes(world: &World<'_>) -> Checked {
+    let first = world.current().await?;
+    let replaced = world.candidate().await?;
+    for purpose in ALL {
+        let listed = world.strategy.purposes.contains(&purpose);
+        let announced;
+        let from = match purpose {
+            Purpose::Replace | Purpose::Announce => &first,
+            Purpose::Extend | Purpose::Retire | Purpose::Restore => &replaced,
+            Purpose::Activate if world.strategy.purposes.contains(&Purpose::Announce) => {
+                announced = create(world, &first, Purpose::Announce)
+                    .await
+                    .map_err(|error| world.kit.stop("`create` for announce", &error))?;
+                &announced
+            }
+            Purpose::Activate => &first,
+        };
+        let restore = (purpose == Purpose::Restore).then_some(&first);
+        let call = world.call(from, &[]);
+        let made = world.create(&call, purpose, OVERLAP_SECONDS, restore).await;
+        judge(world, purpose, listed, made)?;
+    }
+    Ok(())
+}
+
+fn judge(
+    world: &World<'_>,
+    purpose: Purpose,
+    listed: bool,
+    made: Result<Version, CallError>,
+) -> Checked {
+    let name = word(&purpose);
+    match (listed, made) {
+        (true, Ok(_)) => Ok(()),
+        (true, Err(error)) => Err(world
+            .kit
+            .stop(&format!("`create` for {name}, which is listed,"), &error)),
+        (false, Err(error)) if error.kind == ErrorKind::Unsupported => Ok(()),
+        (false, Err(error)) => Err(Stop::failed(format!(
+            "`create` for {name}, which is not listed, is answered {}",
+            told(&error)
+        ))),
+        (false, Ok(_)) => Err(Stop::failed(format!(
+            "`create` for {name}, which is not listed, makes a value"
+        ))),
+    }
+}
+
+async fn create(world: &World<'_>, from: &Version, purpose: Purpose) -> Result<Version, CallError> {
+    world
+        .create(&world.call(from, &[]), purpose, OVERLAP_SECONDS, None)
+        .await
+}
+
+/// What leaked must not be handed on: neither the credential that is replaced nor the one before it.
+pub(crate) async fn overlap_zero(world: &World<'_>) -> Checked {
+    let first = world.current().await?;
+    let second = world.candidate().await?;
+    let call = world.call(&second, &[]);
+    let third = world
+        .create(&call, Purpose::Replace, 0, None)
+        .await
+        .map_err(|error| world.kit.stop("`create` with an overlap of 0", &error))?;
+    let (first, second, third) = (text(&first), text(&second), text(&third));
+    let manifest = world.manifest();
+    let mut earlier = value::replaced(second, third, manifest);
+    earlier.extend(value::replaced(first, second, manifest));
+    // What was only moved to another place is there all the same.
+    let kept = earlier
+        .iter()
+        .any(|credential| value::holds(third, credential));
+    if kept {
+        return Err(Stop::failed(
+            "a credential of an earlier value is still in the value that was made with an overlap of 0",
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) async fn own_round(world: &World<'_>) -> Checked {
+    let listed: Vec<Purpose> = [Purpose::Extend, Purpose::Retire]
+        .into_iter()
+        .filter(|purpose| world.strategy.purposes.contains(purpose))
+        .collect();
+    if listed.is_empty() {
+        return Err(Stop::not_applicable(
+            "its strategy has neither extend nor retire",
+        ));
+    }
+    let first = world.current().await?;
+    let second = world.candidate().await?;
+    let manifest = world.manifest();
+    let old = value::replaced(text(&first), text(&second), manifest);
+    // What took a place over; what stands at a place of its own may belong to the one before.
+    let in_use = value::replacing(text(&first), text(&second), manifest);
+    for purpose in listed {
+        let made = create(world, &second, purpose).await;
+        let name = word(&purpose);
+        let made = made.map_err(|error| world.kit.stop(&format!("`create` for {name}"), &error))?;
+        let made = text(&made);
+        if in_use
+            .iter()
+            .any(|credential| !value::holds(made, credential))
+        {
+            return Err(Stop::failed(format!(
+                "{name} changes the credential in use"
+            )));
+        }
+        let has_old = old.iter().any(|credential| value::holds(made, credential));
+        if purpose == Purpose::Retire && has_old {
+            return Err(Stop::failed(
+                "retire leaves the credential before in the value",
+            ));
+        }
+        let had_old = old
+            .iter()
+            .all(|credential| value::holds(text(&second), credential));
+        if purpose == Purpose::Extend && had_old && !has_old {
+            return Err(Stop::failed(
+                "extend drops the credential that it should keep for longer",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn text(version: &Version) -> &str {
+    version.value.expose_secret()
+}

@@ -1,0 +1,87 @@
+//! The report as JUnit XML: the form of "JUnit XML" that continuous integration tools agree on (testsuites, testsuite,
+//! testcase with failure or skipped).
+
+use std::io;
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+
+use crate::report::{Entry, Report, Ruling};
+
+pub(crate) fn write(report: &Report) -> String {
+    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+    // Writing into memory cannot fail.
+    let _ = write_into(&mut writer, report);
+    String::from_utf8_lossy(&writer.into_inner()).into_owned()
+}
+
+fn write_into(writer: &mut Writer<Vec<u8>>, report: &Report) -> io::Result<()> {
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    let count = |wanted: fn(&Ruling) -> bool| {
+        report
+            .checks
+            .iter()
+            .filter(|entry| wanted(&entry.ruling))
+            .count()
+            .to_string()
+    };
+    let failures = count(|ruling| matches!(ruling, Ruling::Failed(_)));
+    let skipped =
+        count(|ruling| matches!(ruling, Ruling::NotApplicable(_) | Ruling::NotCovered(_)));
+    let tests = report.checks.len().to_string();
+    let time = seconds(report.checks.iter().map(|entry| entry.milliseconds).sum());
+    writer
+        .create_element("testsuites")
+        .write_inner_content(|writer| {
+            writer
+                .create_element("testsuite")
+                .with_attributes([
+                    ("name", report.plugin.as_str()),
+                    ("tests", &tests),
+                    ("failures", &failures),
+                    ("skipped", &skipped),
+                    ("time", &time),
+                ])
+                .write_inner_content(|writer| {
+                    report
+                        .checks
+                        .iter()
+                        .try_for_each(|entry| write_entry(writer, report, entry))
+                })
+                .map(drop)
+        })
+        .map(drop)
+}
+
+fn write_entry(writer: &mut Writer<Vec<u8>>, report: &Report, entry: &Entry) -> io::Result<()> {
+    let name = format!("{:02} {}", entry.number, entry.title);
+    let class = format!("{}.{}", report.plugin, entry.id);
+    let time = seconds(entry.milliseconds);
+    let case = writer.create_element("testcase").with_attributes([
+        ("name", name.as_str()),
+        ("classname", &class),
+        ("time", &time),
+    ]);
+    let skipped = |why: &str| (("skipped", why.to_owned()), None);
+    let (inner, text) = match &entry.ruling {
+        Ruling::Passed => return case.write_empty().map(drop),
+        Ruling::Failed(why) => (("failure", why.clone()), entry.fix),
+        Ruling::NotApplicable(why) => skipped(why),
+        Ruling::NotCovered(why) => skipped(&format!("not covered: {why}")),
+    };
+    let (element, message) = inner;
+    case.write_inner_content(|writer| {
+        let element = writer
+            .create_element(element)
+            .with_attribute(("message", message.as_str()));
+        match text {
+            Some(text) => element.write_text_content(BytesText::new(text)).map(drop),
+            None => element.write_empty().map(drop),
+        }
+    })
+    .map(drop)
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+}

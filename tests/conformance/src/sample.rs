@@ -1,0 +1,308 @@
+//! What the command line checks a plugin with: the example of its secret schema, or a file of the author's, and the
+//! servers of `--target`. Those are changed: they have to be made for this.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use keyturn_runtime::{EndpointSource, InputRequest, Manifest, Plugin, TlsMode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::stage::{Answers, Scene, Stage, Tls};
+use crate::value;
+
+/// Why a plugin cannot be checked with this.
+#[derive(Debug, thiserror::Error)]
+pub enum SampleError {
+    #[error("the secret schema has no example of a secret: add one under `examples`")]
+    NoExample,
+    #[error("{path}: {cause}")]
+    File { path: PathBuf, cause: String },
+    #[error("--target: {cause}")]
+    Target { cause: String },
+}
+
+/// `scheme://user:password@host:port/name?tls=…&ca=…&server_name=…`; the scheme is for people.
+pub struct Target {
+    url: Url,
+    host: String,
+    port: u16,
+    tls: Tls,
+}
+
+impl Target {
+    /// # Errors
+    /// [`SampleError::Target`] for what is no such URL. It is not quoted: it holds a password.
+    pub fn parse(text: &str) -> Result<Self, SampleError> {
+        let wrong = |cause: &str| SampleError::Target {
+            cause: cause.to_owned(),
+        };
+        let url = Url::parse(text).map_err(|error| {
+            wrong(&format!(
+                "{error}; it is scheme://user:password@host:port/name"
+            ))
+        })?;
+        let host = url.host_str().ok_or_else(|| wrong("it names no host"))?;
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let port = url
+            .port_or_known_default()
+            .ok_or_else(|| wrong("it names no port"))?;
+        let mut tls = Tls {
+            server_name: Some(host.clone()),
+            ..Tls::default()
+        };
+        for (key, value) in url.query_pairs() {
+            match key.as_ref() {
+                "tls" => {
+                    tls.mode = serde_json::from_value::<TlsMode>(json!(value)).map_err(|_| {
+                        wrong("tls is one of disable, require, verify-ca, verify-full")
+                    })?;
+                }
+                "ca" => tls.ca = Some(PathBuf::from(value.as_ref())),
+                "server_name" => tls.server_name = Some(value.into_owned()),
+                _ => {
+                    return Err(wrong(
+                        "known are tls, ca and server_name behind the question mark",
+                    ));
+                }
+            }
+        }
+        Ok(Self {
+            host,
+            port,
+            tls,
+            url,
+        })
+    }
+
+    fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// The author's file: what the plugin is checked with instead of its schema's example.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    secret: Option<Value>,
+    strategy: Option<String>,
+    settings: Option<Value>,
+    /// By the manifest's names.
+    companions: BTreeMap<String, Value>,
+    /// In turn, for plugins that ask an operator.
+    answers: Vec<Answers>,
+    unprivileged: Option<Value>,
+    unprotected: Option<Value>,
+}
+
+/// The stage of the command line.
+pub struct Sample {
+    has_target: bool,
+    scene: Mutex<Scene>,
+    answers: Mutex<std::vec::IntoIter<Answers>>,
+}
+
+impl Sample {
+    /// For a plugin that could not be loaded: nothing gets as far as asking.
+    pub fn none() -> Self {
+        Self {
+            has_target: false,
+            scene: Mutex::default(),
+            answers: Mutex::new(Vec::new().into_iter()),
+        }
+    }
+
+    /// The example of the plugin's secret schema.
+    ///
+    /// # Errors
+    /// [`SampleError::NoExample`].
+    pub fn example(plugin: &Plugin) -> Result<String, SampleError> {
+        let schema = &plugin.descriptor().secret_schema;
+        let example = schema.get("examples").and_then(|examples| examples.get(0));
+        example.map(Value::to_string).ok_or(SampleError::NoExample)
+    }
+
+    /// From the plugin's own example or the file, and the servers.
+    ///
+    /// # Errors
+    /// What is missing or wrong.
+    pub fn new(
+        plugin: &Plugin,
+        file: Option<&Path>,
+        targets: &[Target],
+    ) -> Result<Self, SampleError> {
+        let written = match file {
+            Some(path) => read(path)?,
+            None => Written::default(),
+        };
+        let secret = match &written.secret {
+            Some(secret) => secret.to_string(),
+            None => Self::example(plugin)?,
+        };
+        let descriptor = plugin.descriptor();
+        let settings = written.settings.or_else(|| {
+            let examples = descriptor.settings_schema.get("examples")?;
+            examples.get(0).cloned()
+        });
+        let mut scene = Scene {
+            secret,
+            strategy: written.strategy,
+            settings: settings.unwrap_or_else(|| json!({})),
+            companions: texts(written.companions),
+            unprivileged: written.unprivileged.map(|value| value.to_string()),
+            unprotected: written.unprotected.map(|value| value.to_string()),
+            tls: Tls {
+                mode: TlsMode::Disable,
+                ..Tls::default()
+            },
+            ..Scene::default()
+        };
+        if let Some(first) = targets.first() {
+            scene.tls = first.tls.clone();
+            scene.secret = at_targets(&scene.secret, plugin, targets);
+            for text in [&mut scene.unprivileged, &mut scene.unprotected] {
+                if let Some(value) = text {
+                    *value = elsewhere(value, plugin.manifest(), first);
+                }
+            }
+            for (name, endpoint) in &plugin.manifest().endpoints {
+                let named = matches!(
+                    endpoint.from,
+                    EndpointSource::Grant | EndpointSource::Fixed { .. }
+                );
+                if named && !endpoint.optional {
+                    let nodes = targets.iter().map(Target::address).collect();
+                    scene.endpoints.insert(name.clone(), nodes);
+                }
+            }
+        }
+        Ok(Self {
+            has_target: !targets.is_empty(),
+            scene: Mutex::new(scene),
+            answers: Mutex::new(written.answers.into_iter()),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Written, SampleError> {
+    let wrong = |cause: String| SampleError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    // serde_json may quote what it did not expect, and the file holds secrets.
+    serde_json::from_str(&text).map_err(|error| {
+        wrong(format!(
+            "line {}, column {}: it is a JSON object with secret, strategy, settings, companions, answers, unprivileged \
+             and unprotected, each left out if not needed",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn texts(values: BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    let texts = values
+        .into_iter()
+        .map(|(name, value)| (name, value.to_string()));
+    texts.collect()
+}
+
+/// The value at the first server; with several, as a list of nodes where the plugin takes one.
+fn at_targets(secret: &str, plugin: &Plugin, targets: &[Target]) -> String {
+    let manifest = plugin.manifest();
+    let Some(first) = targets.first() else {
+        return secret.to_owned();
+    };
+    let mut text = elsewhere(secret, manifest, first);
+    let members = plugin.descriptor().secret_schema.get("properties");
+    let mut set = |name: &str, member: &str| {
+        let known = members
+            .and_then(Value::as_object)
+            .is_some_and(|known| known.contains_key(name));
+        if known && !member.is_empty() {
+            text = value::with(&text, &format!("/{name}"), json!(member));
+        }
+    };
+    set("username", &decoded(first.url.username()));
+    set(
+        "password",
+        &decoded(first.url.password().unwrap_or_default()),
+    );
+    set("dbname", &decoded(first.url.path().trim_start_matches('/')));
+    if targets.len() > 1 {
+        for endpoint in manifest.endpoints.values() {
+            if let EndpointSource::Secret(at) = &endpoint.from
+                && let Some(list) = &at.list
+            {
+                let nodes: Vec<Value> = targets
+                    .iter()
+                    .map(|target| node(target, &at.host, at.port.as_deref()))
+                    .collect();
+                text = value::with(&text, list, Value::Array(nodes));
+            }
+        }
+    }
+    text
+}
+
+/// A user's name or password in a URL is percent-encoded.
+fn decoded(part: &str) -> String {
+    let form = part.replace('+', "%2B");
+    url::form_urlencoded::parse(format!("x={form}").as_bytes())
+        .next()
+        .map_or_else(String::new, |(_, value)| value.into_owned())
+}
+
+fn node(target: &Target, host: &str, port: Option<&str>) -> Value {
+    let name = |pointer: &str| pointer.trim_start_matches('/').to_owned();
+    let mut node = Map::new();
+    node.insert(name(host), json!(target.host));
+    if let Some(port) = port {
+        node.insert(name(port), json!(target.port));
+    }
+    Value::Object(node)
+}
+
+fn elsewhere(secret: &str, manifest: &Manifest, target: &Target) -> String {
+    value::redirect(secret, manifest, None, &mut |_, _, _| {
+        Some((target.host.clone(), target.port))
+    })
+}
+
+#[async_trait]
+impl Stage for Sample {
+    fn has_target(&self) -> bool {
+        self.has_target
+    }
+
+    async fn scene(&self) -> Result<Scene, String> {
+        Ok(self
+            .scene
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone())
+    }
+
+    fn answers(&self, asked: &InputRequest) -> Result<Answers, String> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.next().ok_or_else(|| {
+            let names: Vec<_> = asked.prompts.iter().map(|prompt| prompt.name.as_str()).collect();
+            format!(
+                "the plugin asks an operator, and `answers` of the sample has no (further) object with {}",
+                names.join(", ")
+            )
+        })
+    }
+
+    /// The next check starts with what this one has left at the target.
+    fn leave(&self, current: &str) {
+        if self.has_target {
+            let mut scene = self.scene.lock().unwrap_or_else(PoisonError::into_inner);
+            current.clone_into(&mut scene.secret);
+        }
+    }
+}

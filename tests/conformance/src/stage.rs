@@ -1,0 +1,71 @@
+//! Where a plugin is checked: a value that opens a door, and what only the owner of the door can do to it. The kit knows
+//! no protocol, so whoever calls it brings this along.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use keyturn_runtime::{InputRequest, TlsMode};
+use serde_json::Value;
+
+/// What one check starts with.
+#[derive(Clone, Default)]
+pub struct Scene {
+    /// The secret's JSON text. If there is a target, it opens it now.
+    pub secret: String,
+    /// Absent: the plugin's first strategy.
+    pub strategy: Option<String>,
+    pub settings: Value,
+    /// The companions' JSON texts, by the manifest's names.
+    pub companions: BTreeMap<String, String>,
+    /// `host:port` of the nodes of each endpoint that no value names.
+    pub endpoints: BTreeMap<String, Vec<String>>,
+    pub tls: Tls,
+    /// A value that logs in and lacks the rights that the plugin's `test` demands.
+    pub unprivileged: Option<String>,
+    /// A value of a place that lets in any credential.
+    pub unprotected: Option<String>,
+}
+
+/// How the targets are reached. The kit stands between plugin and target, so the name to verify has to be spelled out.
+#[derive(Clone, Default)]
+pub struct Tls {
+    pub mode: TlsMode,
+    pub ca: Option<PathBuf>,
+    pub server_name: Option<String>,
+}
+
+/// The answers to prompts, by their names.
+pub type Answers = BTreeMap<String, String>;
+
+/// Brings scenes.
+#[async_trait]
+pub trait Stage: Send + Sync {
+    /// Whether the values of its scenes open anything. Without a target the checks that need one are not covered.
+    fn has_target(&self) -> bool;
+
+    /// A value to start a check with.
+    ///
+    /// # Errors
+    /// Why there is none (any more): the check is not covered.
+    async fn scene(&self) -> Result<Scene, String>;
+
+    /// What an operator answers; each time something else.
+    ///
+    /// # Errors
+    /// Why there is no (further) answer.
+    fn answers(&self, asked: &InputRequest) -> Result<Answers, String>;
+
+    /// Told what AWSCURRENT holds after a check, with the target's own addresses.
+    fn leave(&self, _current: &str) {}
+
+    /// Ends a value at its vendor, as an operator does. False if it cannot.
+    fn end(&self, _value: &str) -> bool {
+        false
+    }
+
+    /// Makes a replica that is tested and never changed stop following, or follow again. False if it cannot.
+    fn lag(&self, _on: bool) -> bool {
+        false
+    }
+}

@@ -1,0 +1,71 @@
+//! Counts a plugin's imports and holds it at one of them for ever: a run that is given up there has crashed there.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use keyturn_runtime::{Entering, ImportWatch};
+use tokio::sync::Notify;
+
+#[derive(Default)]
+pub(crate) struct Watch {
+    state: Mutex<State>,
+    fired: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    seen: usize,
+    /// Counted from 0.
+    hold_at: Option<usize>,
+    held: Option<&'static str>,
+}
+
+impl Watch {
+    /// Counts anew, and holds at that import.
+    pub(crate) fn arm(&self, hold_at: usize) {
+        *self.lock() = State {
+            hold_at: Some(hold_at),
+            ..State::default()
+        };
+    }
+
+    pub(crate) fn disarm(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// The import at which it holds, once it does.
+    pub(crate) async fn fired(&self) -> &'static str {
+        loop {
+            let notified = self.fired.notified();
+            if let Some(import) = self.lock().held {
+                return import;
+            }
+            notified.await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ImportWatch for Watch {
+    fn enter<'a>(&'a self, import: &'static str) -> Entering<'a> {
+        let holds = {
+            let mut state = self.lock();
+            let number = state.seen;
+            state.seen += 1;
+            let holds = state.hold_at == Some(number);
+            if holds {
+                state.held = Some(import);
+            }
+            holds
+        };
+        Box::pin(async move {
+            if holds {
+                self.fired.notify_waiters();
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}

@@ -1,0 +1,559 @@
+//! One check's world: a secret in a store that forgets, the plugin under a grant that leads to gates, and the gates. It
+//! keeps what every call said, so that the last checks can look through it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use keyturn_engine::{
+    Credential, Engine, EngineOptions, Event, EventSink, Goal, Outcome as Ended, RandomIds,
+    RunFailure,
+};
+use keyturn_runtime::{
+    Call, CallError, Companion, CreateRequest, Created, EndpointGrant, EndpointSource, Grant,
+    GrantedPlugin, Input, InputRequest, LimitsOverride, Manifest, OtherVersion, Outcome, Purpose,
+    RetireRequest, RetirementPlan, Standing, Strategy, TargetEffect, Verdict, Version,
+};
+use keyturn_store::memory::MemoryStore;
+use keyturn_store::{NewSecret, SecretName, SecretStore, SystemClock, VersionId, Which};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::gate::{Gate, Manner, Wire};
+use crate::kit::{Kit, Stop};
+use crate::stage::Scene;
+use crate::value;
+
+const SECRET: &str = "conformance/secret";
+const FIRST: &str = "keyturn-00000000-0000-4000-8000-000000000001";
+const BUDGET: Duration = Duration::from_secs(30);
+/// The grace of rotations under check, longer than tokens live; they end it themselves where they have to.
+pub(crate) const GRACE_SECONDS: u64 = 30 * 86_400;
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+const RETRIES_MAX: usize = 30;
+
+/// A call's answer, with what it took to get it when the plugin asked for patience.
+pub(crate) type Answer<T> = Result<T, CallError>;
+
+pub(crate) struct World<'k> {
+    pub(crate) kit: &'k Kit<'k>,
+    pub(crate) scene: Scene,
+    pub(crate) strategy: Strategy,
+    pub(crate) wire: Arc<Wire>,
+    pub(crate) gates: Vec<Gate>,
+    /// By gate: the target's own address.
+    addresses: Vec<(String, u16)>,
+    granted: GrantedPlugin,
+    companions: Vec<Companion>,
+    store: Arc<MemoryStore>,
+    ids: AtomicUsize,
+}
+
+impl<'k> World<'k> {
+    /// With limits that the check wants tighter than the manifest's.
+    pub(crate) async fn raise(kit: &'k Kit<'k>, limits: LimitsOverride) -> Result<Self, Stop> {
+        let scene = kit.stage.scene().await.map_err(Stop::NotCovered)?;
+        let strategy = kit.strategy(&scene)?;
+        let mut doors = Doors::new(kit.stage.has_target());
+        let manifest = kit.plugin.manifest();
+        let mut scene = scene;
+        scene.secret = doors.lead(&scene.secret, manifest, None).await?;
+        let mut companions = Vec::new();
+        for (name, text) in &scene.companions.clone() {
+            let value = doors.lead(text, manifest, Some(name)).await?;
+            if let Some(described) = manifest.companions.get(name)
+                && value::parse(&scene.secret)
+                    .pointer(&described.pointer)
+                    .is_some()
+            {
+                let named = companion_secret(name).into();
+                scene.secret = value::with(&scene.secret, &described.pointer, named);
+            }
+            companions.push(Companion {
+                name: name.clone(),
+                secret: companion_secret(name),
+                version: version(&format!("{FIRST}-{name}"), &value),
+            });
+        }
+        for text in [&mut scene.unprivileged, &mut scene.unprotected] {
+            if let Some(value) = text {
+                *value = doors.lead(value, manifest, None).await?;
+            }
+        }
+        let grant = doors.grant(&scene, manifest, limits).await?;
+        let granted = kit
+            .plugin
+            .grant(grant)
+            .map_err(|error| Stop::NotCovered(error.to_string()))?;
+        let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+        let new = NewSecret {
+            id: version_id(FIRST)?,
+            value: scene.secret.clone().into(),
+            description: None,
+        };
+        let created = store.create_secret(&secret()?, new).await;
+        created.map_err(|error| Stop::NotCovered(error.to_string()))?;
+        let world = Self {
+            kit,
+            strategy,
+            wire: doors.wire,
+            gates: doors.gates,
+            addresses: doors.addresses,
+            granted,
+            companions,
+            store,
+            ids: AtomicUsize::new(2),
+            scene,
+        };
+        for companion in &world.companions {
+            world.store_companion(companion).await?;
+        }
+        Ok(world)
+    }
+
+    async fn store_companion(&self, companion: &Companion) -> Result<(), Stop> {
+        let new = NewSecret {
+            id: version_id(FIRST)?,
+            value: companion.version.value.clone(),
+            description: None,
+        };
+        let name = SecretName::new(companion.secret.clone())
+            .map_err(|error| Stop::NotCovered(error.to_string()))?;
+        let created = self.store.create_secret(&name, new).await;
+        created.map_err(|error| Stop::NotCovered(error.to_string()))
+    }
+
+    pub(crate) fn manifest(&self) -> &'k Manifest {
+        self.kit.plugin.manifest()
+    }
+
+    /// Whether a rotation changes something outside of the secret.
+    pub(crate) fn has_target(&self) -> bool {
+        self.strategy.effect != TargetEffect::None
+    }
+
+    /// What AWSCURRENT holds.
+    pub(crate) async fn current(&self) -> Result<Version, Stop> {
+        let stored = self.labelled("AWSCURRENT").await;
+        stored?.ok_or_else(|| Stop::Failed("no version is AWSCURRENT any more".into()))
+    }
+
+    pub(crate) async fn labelled(&self, label: &str) -> Result<Option<Version>, Stop> {
+        let stored = self
+            .store
+            .get(&secret()?, &Which::Label(label.to_owned()))
+            .await;
+        Ok(stored.ok().map(|stored| Version {
+            id: stored.id.to_string(),
+            value: stored.value,
+        }))
+    }
+
+    /// How many versions have a value.
+    pub(crate) async fn versions(&self) -> Result<usize, Stop> {
+        let described = self.store.describe(&secret()?).await;
+        let described = described.map_err(|error| Stop::Failed(error.to_string()))?;
+        Ok(described
+            .versions
+            .iter()
+            .filter(|version| version.has_value)
+            .count())
+    }
+
+    /// Announces an empty version under AWSPENDING, as AWS's service does.
+    pub(crate) async fn reserve(&self) -> Result<keyturn_protocol::VersionId, Stop> {
+        let id = self.fresh_id();
+        let reserved = self.store.reserve(&secret()?, &version_id(&id)?).await;
+        reserved.map_err(|error| Stop::Failed(error.to_string()))?;
+        Ok(keyturn_protocol::VersionId::new(id))
+    }
+
+    pub(crate) fn fresh_id(&self) -> String {
+        let number = self.ids.fetch_add(1, Ordering::SeqCst);
+        format!("keyturn-00000000-0000-4000-8000-{number:012}")
+    }
+
+    /// A call about this CURRENT, with older values that may open the door.
+    pub(crate) fn call(&self, current: &Version, others: &[(Standing, &Version)]) -> Call {
+        Call {
+            secret: SECRET.to_owned(),
+            credential: String::new(),
+            environment: "test".to_owned(),
+            rotation_id: "keyturn-conformance".to_owned(),
+            attempt: 1,
+            budget: BUDGET,
+            strategy: self.strategy.name.clone(),
+            current: current.clone(),
+            others: others
+                .iter()
+                .map(|(standing, version)| OtherVersion {
+                    standing: *standing,
+                    version: (*version).clone(),
+                })
+                .collect(),
+            companions: self.companions.clone(),
+        }
+    }
+
+    /// A value for that purpose, with an operator's answers where the plugin asks for some.
+    pub(crate) async fn create(
+        &self,
+        call: &Call,
+        purpose: Purpose,
+        overlap_seconds: u64,
+        restore: Option<&Version>,
+    ) -> Answer<Version> {
+        let mut request = CreateRequest {
+            purpose,
+            inputs: Vec::new(),
+            overlap_seconds,
+            next_rotation: None,
+            restore: restore.cloned(),
+        };
+        // It asks once.
+        for _ in 0..2 {
+            let created = self.kit.hear(self.granted.create(call, &request).await)?;
+            match created {
+                Created::Value(value) => {
+                    self.kit.learn(value.expose_secret());
+                    let id = self.fresh_id();
+                    return Ok(Version { id, value });
+                }
+                Created::NeedsInput(asked) => match self.answers(&asked) {
+                    Ok(inputs) => request.inputs = inputs,
+                    Err(cause) => return Err(self.kit.unanswered(cause)),
+                },
+            }
+        }
+        Err(self
+            .kit
+            .unanswered("it asks again after it was answered".into()))
+    }
+
+    /// Why a rotation waits for an operator for good.
+    pub(crate) fn unanswered(&self) -> Stop {
+        Stop::not_covered("the plugin waits for an operator, and there is no (further) answer")
+    }
+
+    pub(crate) fn answers(&self, asked: &InputRequest) -> Result<Vec<Input>, String> {
+        let answers = self.kit.stage.answers(asked)?;
+        let inputs = answers.into_iter().map(|(name, value)| {
+            self.kit.learn_text(&value);
+            Input {
+                name,
+                value: value.into(),
+            }
+        });
+        Ok(inputs.collect())
+    }
+
+    /// A new value from AWSCURRENT's.
+    pub(crate) async fn candidate(&self) -> Result<Version, Stop> {
+        let current = self.current().await?;
+        let call = self.call(&current, &[]);
+        let made = self
+            .create(&call, Purpose::Replace, GRACE_SECONDS, None)
+            .await;
+        made.map_err(|error| self.kit.stop("`create`", &error))
+    }
+
+    pub(crate) async fn set(&self, call: &Call, candidate: &Version) -> Answer<Outcome> {
+        self.patiently(async || self.granted.set(call, candidate).await)
+            .await
+    }
+
+    pub(crate) async fn test(&self, call: &Call, candidate: &Version) -> Answer<Outcome> {
+        self.patiently(async || self.granted.test(call, candidate).await)
+            .await
+    }
+
+    /// The first answer, `pending` or not.
+    pub(crate) async fn test_once(&self, call: &Call, candidate: &Version) -> Answer<Outcome> {
+        self.kit.hear(self.granted.test(call, candidate).await)
+    }
+
+    pub(crate) async fn retire(&self, call: &Call, subject: &Version) -> Answer<Outcome> {
+        let request = RetireRequest {
+            subject: subject.clone(),
+            end_sessions_older_than: None,
+        };
+        self.patiently(async || self.granted.retire(call, &request).await)
+            .await
+    }
+
+    pub(crate) async fn probe(&self, call: &Call, subject: &Version) -> Answer<Verdict> {
+        self.kit.hear(self.granted.probe(call, subject).await)
+    }
+
+    pub(crate) async fn finish(&self, call: &Call, candidate: &Version) -> Answer<RetirementPlan> {
+        self.kit.hear(self.granted.finish(call, candidate).await)
+    }
+
+    pub(crate) async fn check(&self, call: &Call) -> Answer<()> {
+        self.kit.hear(self.granted.check(call).await).map(drop)
+    }
+
+    pub(crate) fn limits(&self) -> &keyturn_runtime::Limits {
+        self.granted.limits()
+    }
+
+    /// Calls again for as long as the plugin asks for patience, as the engine does.
+    async fn patiently(&self, call: impl AsyncFn() -> Answer<Outcome>) -> Answer<Outcome> {
+        let mut answer = self.kit.hear(call().await);
+        for _ in 0..RETRIES_MAX {
+            let Ok(Outcome {
+                status: keyturn_runtime::Status::Pending { after_ms },
+                ..
+            }) = answer
+            else {
+                break;
+            };
+            tokio::time::sleep(Duration::from_millis(after_ms).min(RETRY_PAUSE_MAX)).await;
+            answer = self.kit.hear(call().await);
+        }
+        answer
+    }
+
+    /// A whole rotation by the engine. An operator's answers are brought where they are asked for.
+    pub(crate) async fn rotate(&self) -> Result<Ended, Box<RunFailure>> {
+        let goal = || Goal::Rotate {
+            now: true,
+            lead_ms: 0,
+            unstick: false,
+            anew: false,
+        };
+        let (ended, report) = self.run(goal(), Vec::new()).await?;
+        let (Ended::AwaitingInput, Some(asked)) = (&ended, &report.asks) else {
+            return Ok(ended);
+        };
+        match self.answers(asked) {
+            Ok(inputs) => Ok(self.run(goal(), inputs).await?.0),
+            Err(_) => Ok(ended),
+        }
+    }
+
+    pub(crate) async fn run(
+        &self,
+        goal: Goal,
+        inputs: Vec<Input>,
+    ) -> Result<(Ended, keyturn_engine::Report), Box<RunFailure>> {
+        let engine = Engine::new(EngineOptions {
+            store: self.store.clone(),
+            sink: Arc::new(Overheard(self.kit.overheard())),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            actor: "conformance".to_owned(),
+        });
+        let ended = engine.run_with(&self.credential(), goal, inputs).await;
+        self.kit
+            .learn_all(self.store.as_ref(), &self.credential().secret)
+            .await;
+        ended
+    }
+
+    fn credential(&self) -> Credential {
+        Credential {
+            // The name is a constant that fits.
+            secret: secret().unwrap_or_else(|_| unreachable!("{SECRET} is a name")),
+            name: String::new(),
+            environment: "test".to_owned(),
+            plugin: self.granted.clone(),
+            strategy: self.strategy.clone(),
+            grace_seconds: Some(GRACE_SECONDS),
+            lead_seconds: 0,
+            rotate_after_days: None,
+        }
+    }
+
+    /// Makes a value AWSCURRENT by hand: it has taken the place of the one before at the target.
+    pub(crate) async fn adopt(&self, version: &Version) -> Result<(), Stop> {
+        let (secret, id) = (secret()?, version_id(&version.id)?);
+        let put = self
+            .store
+            .put(&secret, &id, &version.value, &["AWSCURRENT"])
+            .await;
+        put.map(drop)
+            .map_err(|error| Stop::Failed(error.to_string()))
+    }
+
+    /// Everybody behaves like this.
+    pub(crate) fn behave(&self, manner: Manner) {
+        for gate in &self.gates {
+            gate.behave(manner);
+        }
+    }
+
+    pub(crate) async fn down(&mut self) {
+        for gate in &mut self.gates {
+            gate.down().await;
+        }
+    }
+
+    /// Tells the stage what its secret holds now.
+    pub(crate) async fn leave(self) {
+        if let Ok(current) = self.current().await {
+            let manifest = self.manifest();
+            let home = |_: &str, _: &str, port: u16| {
+                let gate = self.gates.iter().position(|gate| gate.port() == port)?;
+                self.addresses.get(gate).cloned()
+            };
+            let text = current.value.expose_secret();
+            let value = value::redirect(text, manifest, None, &mut { home });
+            self.kit.stage.leave(&value);
+        }
+    }
+}
+
+/// The gates while they are opened.
+struct Doors {
+    has_target: bool,
+    wire: Arc<Wire>,
+    gates: Vec<Gate>,
+    addresses: Vec<(String, u16)>,
+}
+
+impl Doors {
+    fn new(has_target: bool) -> Self {
+        Self {
+            has_target,
+            wire: Arc::default(),
+            gates: Vec::new(),
+            addresses: Vec::new(),
+        }
+    }
+
+    /// A value whose addresses are gates.
+    async fn lead(
+        &mut self,
+        text: &str,
+        manifest: &Manifest,
+        whose: Option<&str>,
+    ) -> Result<String, Stop> {
+        let mut wanted = Vec::new();
+        value::redirect(text, manifest, whose, &mut |_, host, port| {
+            wanted.push((host.to_owned(), port));
+            None
+        });
+        let mut ports = BTreeMap::new();
+        for address in wanted {
+            let port = self.gate(&address).await?;
+            ports.insert(address, port);
+        }
+        Ok(value::redirect(
+            text,
+            manifest,
+            whose,
+            &mut |_, host, port| {
+                let gate = ports.get(&(host.to_owned(), port))?;
+                Some(("127.0.0.1".to_owned(), *gate))
+            },
+        ))
+    }
+
+    /// One gate for each address, whoever names it.
+    async fn gate(&mut self, address: &(String, u16)) -> Result<u16, Stop> {
+        let known = self.addresses.iter().position(|known| known == address);
+        if let Some(gate) = known.and_then(|known| self.gates.get(known)) {
+            return Ok(gate.port());
+        }
+        let (host, port) = address;
+        let upstream = self.has_target.then(|| format!("{host}:{port}"));
+        let gate = Gate::open(upstream, Arc::clone(&self.wire)).await;
+        let gate =
+            gate.map_err(|error| Stop::NotCovered(format!("no listener on loopback: {error}")))?;
+        let port = gate.port();
+        self.gates.push(gate);
+        self.addresses.push(address.clone());
+        Ok(port)
+    }
+
+    async fn grant(
+        &mut self,
+        scene: &Scene,
+        manifest: &Manifest,
+        limits: LimitsOverride,
+    ) -> Result<Grant, Stop> {
+        let mut members = BTreeMap::new();
+        for (name, endpoint) in &manifest.endpoints {
+            let default = match &endpoint.from {
+                EndpointSource::Fixed { host, port } => vec![format!("{host}:{port}")],
+                _ => Vec::new(),
+            };
+            let addresses = scene.endpoints.get(name).cloned().unwrap_or(default);
+            let mut ports = Vec::new();
+            for address in addresses {
+                ports.push(self.gate(&value::split(&address, None)).await?);
+            }
+            members.insert(name.clone(), ports);
+        }
+        let all: Vec<u16> = self.gates.iter().map(Gate::port).collect();
+        let mut endpoints = BTreeMap::new();
+        for (name, endpoint) in &manifest.endpoints {
+            let own = members.remove(name).unwrap_or_default();
+            let from_grant = matches!(endpoint.from, EndpointSource::Grant);
+            let fixed = matches!(endpoint.from, EndpointSource::Fixed { .. });
+            if from_grant && own.is_empty() {
+                continue;
+            }
+            let hosts = vec!["127.0.0.1".to_owned()];
+            endpoints.insert(
+                name.clone(),
+                EndpointGrant {
+                    hosts: if from_grant { Vec::new() } else { hosts },
+                    ports: match (from_grant, fixed) {
+                        (true, _) => Vec::new(),
+                        (false, true) => own.clone(),
+                        (false, false) => all.clone(),
+                    },
+                    members: if from_grant {
+                        own.iter().map(|port| format!("127.0.0.1:{port}")).collect()
+                    } else {
+                        Vec::new()
+                    },
+                    tls: scene.tls.mode,
+                    ca: scene.tls.ca.clone(),
+                    server_name: scene.tls.server_name.clone(),
+                    ..EndpointGrant::default()
+                },
+            );
+        }
+        let companions = scene.companions.keys();
+        let companions = companions.map(|name| (name.clone(), vec![companion_secret(name)]));
+        Ok(Grant {
+            companions: companions.collect(),
+            endpoints,
+            limits,
+            settings: scene.settings.clone(),
+            ..Grant::default()
+        })
+    }
+}
+
+/// Hands the engine's events to the kit, which looks through them for secrets.
+struct Overheard(crate::kit::Said);
+
+impl EventSink for Overheard {
+    fn record(&self, event: &Event) -> std::io::Result<()> {
+        self.0.add(event);
+        Ok(())
+    }
+}
+
+pub(crate) fn version(id: &str, value: &str) -> Version {
+    Version {
+        id: id.to_owned(),
+        value: SecretString::from(value),
+    }
+}
+
+fn companion_secret(name: &str) -> String {
+    format!("conformance/{name}")
+}
+
+fn secret() -> Result<SecretName, Stop> {
+    SecretName::new(SECRET).map_err(|error| Stop::NotCovered(error.to_string()))
+}
+
+fn version_id(id: &str) -> Result<VersionId, Stop> {
+    VersionId::new(id).map_err(|error| Stop::NotCovered(error.to_string()))
+}
