@@ -1,0 +1,214 @@
+//! Each plugin that ships, with each of its strategies.
+
+use std::collections::BTreeMap;
+
+use harness::postgres::{ClusterOptions, documented_setup};
+use harness::redis::{Server, ServerOptions, documented_user, sha256};
+use harness::scratch::Scratch;
+use harness::tls::Authority;
+use keyturn_conformance::{Scene, Tls};
+use keyturn_runtime::TlsMode;
+use serde_json::{Value, json};
+
+use crate::support::{Place, checked, is_fit, shipped};
+
+const PASSWORD: &str = "first-Password/of the+application=42";
+const ADMIN_PASSWORD: &str = "rotation-Admin/of the+festival=4711";
+
+/// The authority whose certificates the servers have, in a file as the grant wants it.
+struct Trust {
+    authority: Authority,
+    folder: Scratch,
+}
+
+impl Trust {
+    fn new() -> Self {
+        let authority = Authority::new("conformance's authority").unwrap();
+        let folder = Scratch::new("keyturn-conformance").unwrap();
+        std::fs::write(folder.path().join("ca.pem"), authority.certificate_pem()).unwrap();
+        Self { authority, folder }
+    }
+
+    fn tls(&self) -> Tls {
+        Tls {
+            mode: TlsMode::VerifyFull,
+            ca: Some(self.folder.path().join("ca.pem")),
+            server_name: Some("localhost".into()),
+        }
+    }
+}
+
+fn without_target(secret: &str) -> Place {
+    Place::of(
+        Scene {
+            secret: secret.to_owned(),
+            settings: json!({}),
+            ..Scene::default()
+        },
+        false,
+    )
+}
+
+#[test]
+fn jwt_is_fit() {
+    let key = "k".repeat(64);
+    let secret = json!({
+        "secret": key, "refresh_secret": key.replace('k', "r"), "algorithm": "HS256",
+        "access_token_expiry": "15m", "refresh_token_expiry": "7d",
+    });
+    let place = without_target(&secret.to_string());
+    is_fit(&checked("jwt", shipped("jwt"), &place), &[]);
+}
+
+#[test]
+fn api_key_is_fit() {
+    let place = without_target(r#"{"internal_api_key":"festival_sk_live_0123456789abcdef"}"#);
+    is_fit(&checked("api-key", shipped("api-key"), &place), &[]);
+}
+
+/// A primary and a standby that is only read from.
+#[test]
+fn postgres_with_alternating_users_is_fit() {
+    postgres("alternating", &[]);
+}
+
+#[test]
+fn postgres_with_a_single_user_is_fit() {
+    postgres("single", &[]);
+}
+
+fn postgres(strategy: &str, open: &[&str]) {
+    let trust = Trust::new();
+    let identity = trust.authority.issue(&["127.0.0.1", "localhost"]).unwrap();
+    let primary = ClusterOptions::new()
+        .tls(identity.certificate_pem, identity.key_pem)
+        .hba("hostssl all open_to_all 127.0.0.1/32 trust")
+        .streams()
+        .start()
+        .unwrap();
+    primary.query("CREATE DATABASE festival").unwrap();
+    primary
+        .query_in("festival", documented_setup().unwrap())
+        .unwrap();
+    primary
+        .query_in(
+            "festival",
+            &format!(
+                "ALTER ROLE festival_app PASSWORD '{PASSWORD}';\
+                 ALTER ROLE festival_rotation PASSWORD '{ADMIN_PASSWORD}';\
+                 CREATE ROLE open_to_all LOGIN PASSWORD '{PASSWORD}';\
+                 CREATE ROLE shut_out LOGIN PASSWORD '{PASSWORD}';\
+                 REVOKE CONNECT ON DATABASE festival FROM PUBLIC;\
+                 GRANT CONNECT ON DATABASE festival TO festival_app, festival_rotation, open_to_all"
+            ),
+        )
+        .unwrap();
+    let standby = primary.start_standby().unwrap();
+    let value = |user: &str, password: &str| {
+        json!({
+            "engine": "postgres", "host": "127.0.0.1", "port": primary.port(), "dbname": "festival",
+            "username": user, "password": password, "masterarn": "festival-prod/database-admin",
+        })
+    };
+    let admin = value("festival_rotation", ADMIN_PASSWORD).to_string();
+    let scene = Scene {
+        secret: value("festival_app", PASSWORD).to_string(),
+        strategy: Some(strategy.to_owned()),
+        settings: json!({}),
+        companions: BTreeMap::from([("admin".to_owned(), admin)]),
+        endpoints: BTreeMap::from([(
+            "readers".to_owned(),
+            vec![format!("127.0.0.1:{}", standby.port())],
+        )]),
+        tls: trust.tls(),
+        unprivileged: Some(value("shut_out", PASSWORD).to_string()),
+        unprotected: Some(value("open_to_all", PASSWORD).to_string()),
+    };
+    let mut place = Place::of(scene, true);
+    place.lag = Some(Box::new(move |on| {
+        let replay = if on { "pause" } else { "resume" };
+        standby
+            .query(&format!("SELECT pg_wal_replay_{replay}()"))
+            .unwrap();
+    }));
+    is_fit(&checked("postgres", shipped("postgres"), &place), open);
+}
+
+/// Three servers that know nothing of each other, as the shards of a client do.
+#[test]
+fn redis_with_two_passwords_is_fit() {
+    let trust = Trust::new();
+    let servers: Vec<Server> = (0..3)
+        .map(|_| redis_server(&trust, |options| options))
+        .collect();
+    let place = redis(&trust, &servers, "dual", json!("festival"));
+    is_fit(&checked("redis", shipped("redis"), &place), &[]);
+}
+
+#[test]
+fn redis_with_requirepass_is_fit() {
+    let trust = Trust::new();
+    let servers: Vec<Server> = (0..2)
+        .map(|_| {
+            redis_server(&trust, |options| {
+                options
+                    .conf("rename-command ACL \"\"")
+                    .conf(format!("requirepass \"{PASSWORD}\""))
+            })
+        })
+        .collect();
+    let place = redis(&trust, &servers, "single", Value::Null);
+    is_fit(&checked("redis", shipped("redis"), &place), &[]);
+}
+
+fn redis_server(trust: &Trust, more: impl Fn(ServerOptions) -> ServerOptions) -> Server {
+    let identity = trust.authority.issue(&["127.0.0.1", "localhost"]).unwrap();
+    let options = ServerOptions::new()
+        .tls(identity.certificate_pem, identity.key_pem)
+        .user(documented_user(
+            "festival",
+            &format!("#{}", sha256(PASSWORD)),
+        ))
+        .user(documented_user(
+            "rotation",
+            &format!("#{}", sha256(ADMIN_PASSWORD)),
+        ))
+        .user("open_to_all on nopass ~* +@all")
+        .user(format!("shut_out on #{} ~* -@all +auth", sha256(PASSWORD)));
+    more(options).start().unwrap()
+}
+
+fn redis(trust: &Trust, servers: &[Server], strategy: &str, user: Value) -> Place {
+    let nodes: Vec<Value> = servers
+        .iter()
+        .map(|server| json!({"host": "127.0.0.1", "port": server.tls_port()}))
+        .collect();
+    let value = |user: &Value| {
+        let mut value = json!({
+            "host": "127.0.0.1", "port": servers[0].tls_port(), "nodes": nodes, "password": PASSWORD,
+        });
+        if !user.is_null() {
+            value["username"] = user.clone();
+            value["masterarn"] = json!("festival-prod/redis-admin");
+        }
+        value.to_string()
+    };
+    let companions = match user {
+        Value::Null => BTreeMap::new(),
+        _ => BTreeMap::from([(
+            "admin".to_owned(),
+            json!({"username": "rotation", "password": ADMIN_PASSWORD}).to_string(),
+        )]),
+    };
+    let scene = Scene {
+        secret: value(&user),
+        strategy: Some(strategy.to_owned()),
+        settings: json!({}),
+        companions,
+        tls: trust.tls(),
+        unprivileged: Some(value(&json!("shut_out"))),
+        unprotected: Some(value(&json!("open_to_all"))),
+        ..Scene::default()
+    };
+    Place::of(scene, true)
+}
