@@ -13,10 +13,11 @@ Exit codes:
   2  the command line is wrong
   3  the configuration, a grant or a plugin is refused; nothing was changed
   4  the store refused, or the secret is not there; nothing was changed
-  5  failed, and the target did not change: AWSCURRENT is what it was
+  5  failed, and the target did not change: AWSCURRENT is what it was; of `plugin check`: the plugin is not fit
   6  failed, and the target or AWSCURRENT changed or may have changed: do what the message says and run
      the command again, it continues from there
-  7  refused for now: a grace or another rotation is still running; nothing was changed
+  7  refused for now: a grace or another rotation is still running; nothing was changed; of `plugin check`: nothing
+     failed, and something could not be checked
   8  the credential that AWSCURRENT names does not log in
   130, 143  interrupted by Ctrl-C or SIGTERM; what was under way is continued by the same command
 Of several credentials, the gravest code counts.";

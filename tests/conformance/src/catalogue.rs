@@ -87,6 +87,22 @@ pub(crate) fn by_id(id: &str) -> Option<&'static Check> {
 mod tests {
     use super::*;
 
+    /// README.md documents each, in the words of the report.
+    #[test]
+    fn the_readme_has_every_check() {
+        let readme = include_str!("../README.md");
+        for check in CHECKS {
+            let Check {
+                number,
+                id,
+                title,
+                fix,
+            } = check;
+            let row = format!("| {number} | `{id}` | {title} | {fix} |");
+            assert!(readme.contains(&row), "{row}");
+        }
+    }
+
     #[test]
     fn numbers_rise_and_ids_are_distinct() {
         assert!(

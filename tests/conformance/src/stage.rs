@@ -64,6 +64,12 @@ pub trait Stage: Send + Sync {
         false
     }
 
+    /// Makes the target let in any credential, or stop that: where a value cannot name a place that does. False if it
+    /// cannot.
+    fn open_to_all(&self, _on: bool) -> bool {
+        false
+    }
+
     /// Makes a replica that is tested and never changed stop following, or follow again. False if it cannot.
     fn lag(&self, _on: bool) -> bool {
         false

@@ -21,6 +21,7 @@ mod init;
 mod interruption;
 mod interruption_on_the_wire;
 mod moved;
+mod plugin_check;
 mod plugins;
 mod redis;
 mod rivals;

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use keyturn_conformance::{Answers, Report, Ruling, Scene, Stage, check};
 use keyturn_runtime::InputRequest;
 
+pub(crate) type Switch = Box<dyn Fn(bool) + Send + Sync>;
+
 /// What the suites check a plugin with.
 pub(crate) struct Place {
     pub(crate) scene: Mutex<Scene>,
@@ -14,7 +16,8 @@ pub(crate) struct Place {
     pub(crate) has_target: bool,
     pub(crate) answer: Box<dyn Fn(&InputRequest) -> Answers + Send + Sync>,
     pub(crate) end: Box<dyn Fn(&str) + Send + Sync>,
-    pub(crate) lag: Option<Box<dyn Fn(bool) + Send + Sync>>,
+    pub(crate) open_to_all: Option<Switch>,
+    pub(crate) lag: Option<Switch>,
 }
 
 impl Place {
@@ -25,6 +28,7 @@ impl Place {
             has_target,
             answer: Box::new(|_| Answers::new()),
             end: Box::new(|_| {}),
+            open_to_all: None,
             lag: None,
         }
     }
@@ -56,6 +60,13 @@ impl Stage for Place {
     fn end(&self, value: &str) -> bool {
         (self.end)(value);
         true
+    }
+
+    fn open_to_all(&self, on: bool) -> bool {
+        if let Some(open_to_all) = &self.open_to_all {
+            open_to_all(on);
+        }
+        self.open_to_all.is_some()
     }
 
     fn lag(&self, on: bool) -> bool {

@@ -293,16 +293,27 @@ pub(crate) async fn permission(world: &World<'_>) -> Checked {
 /// CURRENT is a value of a place where any credential is let in.
 pub(crate) async fn negative_control(world: &World<'_>) -> Checked {
     needs_a_target(world)?;
-    let Some(text) = &world.scene.unprotected else {
+    if let Some(text) = &world.scene.unprotected {
+        world.kit.learn(text);
+        return is_found_unprotected(world, &version(&world.fresh_id(), text)).await;
+    }
+    let current = world.current().await?;
+    if !world.kit.stage.open_to_all(true) {
         return Err(Stop::not_covered(
             "it needs a value of a place that lets in any credential: `unprotected` of the sample",
         ));
-    };
-    world.kit.learn(text);
-    let unprotected = version(&world.fresh_id(), text);
-    let call = world.call(&unprotected, &[]);
-    match world.test(&call, &unprotected).await {
-        Ok(_) => return Err(Stop::failed("`test` passes where any credential is let in")),
+    }
+    let found = is_found_unprotected(world, &current).await;
+    world.kit.stage.open_to_all(false);
+    found
+}
+
+async fn is_found_unprotected(world: &World<'_>, unprotected: &Version) -> Checked {
+    let call = world.call(unprotected, &[]);
+    match world.test(&call, unprotected).await {
+        Ok(_) => {
+            return Err(Stop::failed("`test` passes where any credential is let in"));
+        }
         Err(error) if error.kind == ErrorKind::Unprotected => {}
         Err(error) => {
             return Err(Stop::failed(format!(
@@ -311,7 +322,7 @@ pub(crate) async fn negative_control(world: &World<'_>) -> Checked {
             )));
         }
     }
-    match world.probe(&call, &unprotected).await {
+    match world.probe(&call, unprotected).await {
         Ok(verdict) if verdict.liveness == Liveness::Dead => Err(Stop::failed(
             "`probe` finds a value dead where any credential is let in",
         )),

@@ -1,0 +1,170 @@
+//! `keyturn plugin check`: what its user reads, its files and exit codes, with and without servers.
+
+use std::fs;
+
+use harness::redis::{ServerOptions, documented_user, sha256};
+use serde_json::{Value, json};
+
+use crate::support::Workspace;
+
+const PASSWORD: &str = "first-Password/of-the-cache=42";
+const ADMIN_PASSWORD: &str = "rotation-Admin/of-the-cache=4711";
+
+fn ruling<'a>(report: &'a Value, id: &str) -> &'a Value {
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["id"] == id);
+    &check.unwrap_or_else(|| panic!("no check {id}"))["ruling"]
+}
+
+#[test]
+fn a_plugin_without_a_target_needs_nothing_and_is_fit() {
+    let workspace = Workspace::empty();
+    let (json, junit) = (workspace.path("report.json"), workspace.path("report.xml"));
+    let checked = workspace
+        .run(&[
+            "plugin",
+            "check",
+            "api-key",
+            "--json-file",
+            json.to_str().unwrap(),
+            "--junit",
+            junit.to_str().unwrap(),
+        ])
+        .succeeded();
+    checked.says(&[
+        "ok    10  createSecret",
+        "n/a   32",
+        "it is fit to hold production credentials",
+    ]);
+    let report: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(report["verdict"], "fit");
+    assert_eq!(report["plugin"], "api-key");
+    assert_eq!(ruling(&report, "crash"), "passed");
+    let junit = fs::read_to_string(junit).unwrap();
+    assert!(
+        junit.starts_with("<?xml") && junit.contains("failures=\"0\""),
+        "{junit}"
+    );
+    assert!(junit.contains("classname=\"api-key.crash\""), "{junit}");
+}
+
+#[test]
+fn without_its_target_much_stays_open() {
+    let workspace = Workspace::empty();
+    let checked = workspace.run(&["plugin", "check", "redis"]);
+    assert_eq!(checked.code, Some(7), "{checked:?}");
+    checked.says(&["open  33", "give --target", "is not known to be fit"]);
+}
+
+#[test]
+fn a_real_server_is_given_by_its_url() {
+    let server = ServerOptions::new()
+        .user(documented_user(
+            "festival",
+            &format!("#{}", sha256(PASSWORD)),
+        ))
+        .user(documented_user(
+            "rotation",
+            &format!("#{}", sha256(ADMIN_PASSWORD)),
+        ))
+        .user("open_to_all on nopass ~* +@all")
+        .user(format!("shut_out on #{} ~* -@all +auth", sha256(PASSWORD)))
+        .start()
+        .unwrap();
+    let workspace = Workspace::empty();
+    let value = |user: &str| json!({"host": "", "port": 0, "username": user, "password": PASSWORD});
+    let sample = json!({
+        "companions": {"admin": {"username": "rotation", "password": ADMIN_PASSWORD}},
+        "unprivileged": value("shut_out"), "unprotected": value("open_to_all"),
+    });
+    fs::write(workspace.path("sample.json"), sample.to_string()).unwrap();
+    let url = format!(
+        "redis://festival:{}@127.0.0.1:{}?tls=disable",
+        PASSWORD.replace('/', "%2F"),
+        server.port()
+    );
+    let arguments = [
+        "plugin",
+        "check",
+        "redis",
+        "--sample",
+        "sample.json",
+        "--json",
+        "--target",
+        &url,
+    ];
+    let checked = workspace.run(&arguments);
+    // One node is none of several.
+    assert_eq!(checked.code, Some(7), "{checked:?}");
+    let report = checked.json();
+    assert_eq!(report["verdict"], "incomplete");
+    for id in [
+        "set-twice",
+        "wrong-current",
+        "retire",
+        "permission",
+        "negative-control",
+        "cut",
+        "crash",
+        "canary",
+    ] {
+        assert_eq!(ruling(&report, id), "passed", "{id}: {report}");
+    }
+    for id in ["node-down", "mixed"] {
+        assert_eq!(ruling(&report, id), "not-covered", "{id}");
+    }
+    let found = workspace.scan_for(&[ADMIN_PASSWORD], &server.log().unwrap());
+    // The sample holds it, and nothing else does.
+    assert_eq!(found.findings.len(), 1, "{found:?}");
+    assert!(!checked.stdout.contains(PASSWORD) && !checked.stderr.contains(PASSWORD));
+}
+
+#[test]
+fn what_is_no_plugin_is_not_fit_and_says_why() {
+    let workspace = Workspace::empty();
+    fs::write(workspace.path("text.wasm"), "no plugin").unwrap();
+    workspace
+        .run(&["plugin", "check", "text.wasm"])
+        .failed(5, &[])
+        .says(&[
+            "FAIL   1",
+            "is not WebAssembly",
+            "fix: build it with `keyturn plugin build`",
+        ]);
+    let missing = workspace.run(&["plugin", "check", "nowhere.wasm"]);
+    missing.failed(3, &["nowhere.wasm", "No such file"]);
+}
+
+#[test]
+fn a_wrong_target_or_sample_is_named_without_its_secrets() {
+    let workspace = Workspace::empty();
+    let target = [
+        "plugin",
+        "check",
+        "redis",
+        "--target",
+        "redis://app:canary-password@",
+    ];
+    let refused = workspace.run(&target).failed(3, &["--target"]);
+    assert!(!refused.stderr.contains("canary-password"), "{refused:?}");
+    let unknown = [
+        "plugin",
+        "check",
+        "redis",
+        "--target",
+        "redis://a:b@localhost:1?sslmode=off",
+    ];
+    workspace
+        .run(&unknown)
+        .failed(3, &["tls, ca and server_name"]);
+    fs::write(
+        workspace.path("sample.json"),
+        r#"{"secrets":"canary-password"}"#,
+    )
+    .unwrap();
+    let sample = ["plugin", "check", "redis", "--sample", "sample.json"];
+    let refused = workspace
+        .run(&sample)
+        .failed(3, &["sample.json", "line 1", "unprotected"]);
+    assert!(!refused.stderr.contains("canary-password"), "{refused:?}");
+}
