@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 /// How long a server may take to carry out what it was sent before the answer is dropped.
 const CARRIED_OUT: Duration = Duration::from_millis(500);
 const CHUNK_BYTES: usize = 16 << 10;
+const NOISE_BYTES: usize = 1024;
 const BACKLOG: u32 = 64;
 
 /// What happens to new connections.
@@ -26,6 +27,12 @@ pub(crate) enum Manner {
     Nonsense,
     /// Closes at once.
     HangUp,
+    /// Answers with nonsense and closes in the middle of it.
+    NonsenseCutAfter(usize),
+    /// Passes so many bytes of the server's answers on and closes.
+    AnswerCutAfter(usize),
+    /// Passes each byte of the server's answers on by itself.
+    Dribble,
 }
 
 /// Where the connections of one world break.
@@ -146,9 +153,12 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             let manner = *lock(&shared.manner);
             // How a connection ends is its two sides' affair.
             let _ = match manner {
-                Manner::Pass => shared.pass(client).await,
+                Manner::Pass | Manner::AnswerCutAfter(_) | Manner::Dribble => {
+                    shared.pass(client, manner).await
+                }
                 Manner::Silent => silent(client).await,
-                Manner::Nonsense => nonsense(client).await,
+                Manner::Nonsense => nonsense(client, NOISE_BYTES).await,
+                Manner::NonsenseCutAfter(bytes) => nonsense(client, bytes).await,
                 Manner::HangUp => Ok(()),
             };
         });
@@ -157,7 +167,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 impl Shared {
-    async fn pass(&self, mut client: TcpStream) -> io::Result<()> {
+    async fn pass(&self, mut client: TcpStream, manner: Manner) -> io::Result<()> {
         let Some(upstream) = &self.upstream else {
             return Ok(());
         };
@@ -165,6 +175,10 @@ impl Shared {
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         let (mut out, mut back) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
+        let mut left = match manner {
+            Manner::AnswerCutAfter(bytes) => bytes,
+            _ => usize::MAX,
+        };
         loop {
             tokio::select! {
                 read = client.read(&mut out) => {
@@ -188,7 +202,12 @@ impl Shared {
                     if read == 0 {
                         return client.shutdown().await;
                     }
-                    client.write_all(&back[..read]).await?;
+                    let passed = read.min(left);
+                    answer(&mut client, &back[..passed], manner).await?;
+                    left -= passed;
+                    if left == 0 {
+                        return client.shutdown().await;
+                    }
                 }
             }
         }
@@ -201,12 +220,27 @@ async fn silent(mut client: TcpStream) -> io::Result<()> {
         .map(drop)
 }
 
-/// The same bytes each time: neither ASCII nor a sensible length in any byte order.
-async fn nonsense(mut client: TcpStream) -> io::Result<()> {
+async fn answer(client: &mut TcpStream, bytes: &[u8], manner: Manner) -> io::Result<()> {
+    if manner != Manner::Dribble {
+        return client.write_all(bytes).await;
+    }
+    for byte in bytes {
+        client.write_all(&[*byte]).await?;
+        // So that whoever reads has read it before the next one comes, more often than not.
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// So many bytes, the same each time: neither ASCII nor a sensible length in any byte order.
+async fn nonsense(mut client: TcpStream, bytes: usize) -> io::Result<()> {
     let mut heard = vec![0; CHUNK_BYTES];
-    let noise: Vec<u8> = (0..=255).rev().cycle().take(1024).collect();
+    let noise: Vec<u8> = (0..=255).rev().cycle().take(bytes).collect();
     while client.read(&mut heard).await? > 0 {
         client.write_all(&noise).await?;
+        if bytes < NOISE_BYTES {
+            return client.shutdown().await;
+        }
     }
     Ok(())
 }

@@ -43,8 +43,14 @@ impl Stop {
 
 pub(crate) type Checked = Result<(), Stop>;
 
-/// Checks a plugin. `label` names it where it has no name of its own; `stage` brings what it is checked with.
-pub async fn check(label: &str, wasm: Vec<u8>, stage: &dyn Stage) -> Report {
+/// Checks a plugin. `label` names it where it has no name of its own; `stage` brings what it is checked with; `tell` is
+/// told of each check as soon as it is over.
+pub async fn check(
+    label: &str,
+    wasm: Vec<u8>,
+    stage: &dyn Stage,
+    tell: &mut dyn FnMut(&Entry),
+) -> Report {
     let (watch, said) = (Arc::new(Watch::default()), Said::default());
     let runtime = Runtime::new(RuntimeOptions {
         log: Arc::new(said.clone()),
@@ -59,14 +65,14 @@ pub async fn check(label: &str, wasm: Vec<u8>, stage: &dyn Stage) -> Report {
     let loaded = match &runtime {
         Ok(runtime) => runtime.load(source).await,
         Err(error) => {
-            return nothing_loaded(label, "component", &error.to_string(), began);
+            return nothing_loaded(label, "component", &error.to_string(), began, tell);
         }
     };
     let plugin = match loaded {
         Ok(plugin) => plugin,
         Err(error) => {
             let id = checks::file::broken(&error);
-            return nothing_loaded(label, id, &error.to_string(), began);
+            return nothing_loaded(label, id, &error.to_string(), began, tell);
         }
     };
     let kit = Kit {
@@ -87,7 +93,9 @@ pub async fn check(label: &str, wasm: Vec<u8>, stage: &dyn Stage) -> Report {
             Err(Stop::NotCovered(why)) => Ruling::NotCovered(kit.without_secrets(&why)),
         };
         kit.watch.disarm();
-        entries.push(Entry::new(check, ruling, milliseconds(began)));
+        let entry = Entry::new(check, ruling, milliseconds(began));
+        tell(&entry);
+        entries.push(entry);
     }
     let strategy = match kit.stage.scene().await {
         Ok(scene) => kit
@@ -100,7 +108,13 @@ pub async fn check(label: &str, wasm: Vec<u8>, stage: &dyn Stage) -> Report {
 }
 
 /// A file that is refused fails the one check that it is refused for; the others cannot be run.
-fn nothing_loaded(label: &str, id: &str, why: &str, began: Instant) -> Report {
+fn nothing_loaded(
+    label: &str,
+    id: &str,
+    why: &str,
+    began: Instant,
+    tell: &mut dyn FnMut(&Entry),
+) -> Report {
     let broken = catalogue::by_id(id);
     let entries = CHECKS.iter().map(|check| {
         let ruling = match broken {
@@ -110,12 +124,8 @@ fn nothing_loaded(label: &str, id: &str, why: &str, began: Instant) -> Report {
         };
         Entry::new(check, ruling, milliseconds(began))
     });
-    Report::new(
-        label.to_owned(),
-        String::new(),
-        String::new(),
-        entries.collect(),
-    )
+    let entries: Vec<_> = entries.inspect(|entry| tell(entry)).collect();
+    Report::new(label.to_owned(), String::new(), String::new(), entries)
 }
 
 fn milliseconds(began: Instant) -> u64 {

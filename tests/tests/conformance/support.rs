@@ -89,14 +89,12 @@ pub(crate) fn checked(name: &str, wasm: Vec<u8>, place: &Place) -> Report {
         .enable_all()
         .build()
         .unwrap();
-    let report = runtime.block_on(check(name, wasm, place));
-    for entry in &report.checks {
+    runtime.block_on(check(name, wasm, place, &mut |entry| {
         println!(
             "{:2} {:18} {:6} ms  {:?}",
             entry.number, entry.id, entry.milliseconds, entry.ruling
         );
-    }
-    report
+    }))
 }
 
 /// Every check that applies was made, and passed; `open` are those that nobody can make here.

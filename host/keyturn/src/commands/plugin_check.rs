@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
-use keyturn_conformance::{Report, Ruling, Sample, Target, Verdict, check};
+use keyturn_conformance::{Entry, Report, Ruling, Sample, Target, Verdict, check};
 
 use crate::{
     cli::{Global, PluginCheck},
@@ -35,7 +35,16 @@ pub(crate) async fn run(
         }
         sample => sample.map_err(refuse)?,
     };
-    let report = check(&label, wasm, &sample).await;
+    let mut unwritten = None;
+    let mut tell = |entry: &Entry| {
+        if !global.json {
+            unwritten = unwritten.take().or(show(entry).err());
+        }
+    };
+    let report = check(&label, wasm, &sample, &mut tell).await;
+    if let Some(error) = unwritten {
+        return Err(error);
+    }
     for (file, text) in [
         (&arguments.json_file, serde_json::to_string_pretty(&report)?),
         (&arguments.junit, report.to_junit()),
@@ -47,7 +56,7 @@ pub(crate) async fn run(
     if global.json {
         output::to_stdout(&serde_json::to_string(&report)?)?;
     } else {
-        show(&report)?;
+        show_verdict(&report)?;
     }
     Ok(match report.verdict {
         Verdict::Fit => Code::Done,
@@ -62,22 +71,24 @@ fn write(path: &Path, text: &str) -> Result<()> {
     Ok(written.map_err(|error| refuse(format!("{}: {error}", path.display())))?)
 }
 
-fn show(report: &Report) -> Result<()> {
-    for entry in &report.checks {
-        let (mark, why) = match &entry.ruling {
-            Ruling::Passed => ("ok  ", None),
-            Ruling::Failed(why) => ("FAIL", Some(why)),
-            Ruling::NotApplicable(why) => ("n/a ", Some(why)),
-            Ruling::NotCovered(why) => ("open", Some(why)),
-        };
-        output::to_stdout(&format!("{mark}  {:2}  {}", entry.number, entry.title))?;
-        if let Some(why) = why {
-            output::to_stdout(&format!("          {why}"))?;
-        }
-        if let Some(fix) = entry.fix {
-            output::to_stdout(&format!("          fix: {fix}"))?;
-        }
+fn show(entry: &Entry) -> Result<()> {
+    let (mark, why) = match &entry.ruling {
+        Ruling::Passed => ("ok  ", None),
+        Ruling::Failed(why) => ("FAIL", Some(why)),
+        Ruling::NotApplicable(why) => ("n/a ", Some(why)),
+        Ruling::NotCovered(why) => ("open", Some(why)),
+    };
+    output::to_stdout(&format!("{mark}  {:2}  {}", entry.number, entry.title))?;
+    if let Some(why) = why {
+        output::to_stdout(&format!("          {why}"))?;
     }
+    if let Some(fix) = entry.fix {
+        output::to_stdout(&format!("          fix: {fix}"))?;
+    }
+    Ok(())
+}
+
+fn show_verdict(report: &Report) -> Result<()> {
     let count = |wanted: fn(&Ruling) -> bool| {
         report
             .checks

@@ -16,6 +16,8 @@ use crate::world::World;
 /// Far more than any sensible rotation needs, of either.
 const IMPORTS_MAX: usize = 5000;
 const PIECES_MAX: usize = 2000;
+/// Where answers break off: within whatever comes first, and far behind it.
+const ENDS: [usize; 6] = [1, 2, 5, 20, 100, 500];
 /// How often a run may be repeated until it ends what a crash has left.
 const RUNS_MAX: usize = 3;
 
@@ -80,19 +82,65 @@ pub(crate) async fn target_down(world: &mut World<'_>) -> Checked {
 
 pub(crate) async fn bad_peer(world: &World<'_>) -> Checked {
     reaches_somebody(world)?;
-    for manner in [Manner::HangUp, Manner::Nonsense] {
+    let nonsense = ENDS.map(Manner::NonsenseCutAfter);
+    for manner in [Manner::HangUp, Manner::Nonsense]
+        .into_iter()
+        .chain(nonsense)
+    {
         world.behave(manner);
         judge_bad_peer(world, manner).await?;
     }
-    Ok(())
+    if !world.kit.stage.has_target() {
+        return Ok(());
+    }
+    for end in ENDS {
+        world.behave(Manner::AnswerCutAfter(end));
+        judge_cut_answers(world, end).await?;
+    }
+    world.behave(Manner::Dribble);
+    let current = world.current().await?;
+    let tested = world.test(&world.call(&current, &[]), &current).await;
+    tested.map(drop).map_err(|error| {
+        world.kit.stop(
+            "`test` of CURRENT with a server whose answers come byte by byte",
+            &error,
+        )
+    })
+}
+
+/// Half an answer is none: CURRENT is live, whatever is missing.
+async fn judge_cut_answers(world: &World<'_>, end: usize) -> Checked {
+    let current = world.current().await?;
+    let call = world.call(&current, &[]);
+    let (test, probe) = tokio::join!(world.test(&call, &current), world.probe(&call, &current));
+    let what = format!("with answers that break off after {end} bytes");
+    for (name, answer) in [
+        ("test", test.map(drop)),
+        ("probe", probe.as_ref().map(drop).map_err(Clone::clone)),
+    ] {
+        if let Err(error) = answer
+            && (is_breakdown(&error) || error.kind == ErrorKind::Auth)
+        {
+            return Err(Stop::failed(format!(
+                "{what} `{name}` ends as {}",
+                told(&error)
+            )));
+        }
+    }
+    match probe {
+        Ok(verdict) if verdict.liveness == Liveness::Dead => {
+            Err(Stop::failed(format!("{what} CURRENT is said to be dead")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A peer that is none proves nothing.
 pub(crate) async fn judge_bad_peer(world: &World<'_>, manner: Manner) -> Checked {
     let peer = match manner {
         Manner::HangUp => "hangs up",
-        Manner::Nonsense => "talks nonsense",
-        Manner::Silent | Manner::Pass => "says nothing",
+        Manner::Nonsense | Manner::NonsenseCutAfter(_) => "talks nonsense",
+        _ => "says nothing",
     };
     for (name, answer) in answers(world).await? {
         match answer {
