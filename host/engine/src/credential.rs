@@ -41,13 +41,12 @@ impl Credential {
 
     /// How long a superseded value stays accepted, in seconds.
     pub fn grace_seconds(&self) -> u64 {
-        self.grace_seconds.unwrap_or(match self.strategy.effect {
-            TargetEffect::None if !self.strategy.needs_operator => GRACE_SECONDS_WITHOUT_TARGET,
-            // A vendor keeps the old key, as a target does, and a person deletes it there.
-            TargetEffect::None | TargetEffect::Additive | TargetEffect::Replacing => {
-                GRACE_SECONDS_WITH_TARGET
-            }
-        })
+        // A vendor keeps the old key, as a target does, and a person deletes it there.
+        let default = match self.facts().is_within_the_secret() {
+            true => GRACE_SECONDS_WITHOUT_TARGET,
+            false => GRACE_SECONDS_WITH_TARGET,
+        };
+        self.grace_seconds.unwrap_or(default)
     }
 
     pub(crate) fn facts(&self) -> StrategyFacts {

@@ -277,7 +277,7 @@ impl Effects<'_> {
             new_version: plan.how.new_version,
             by_operator: plan.how.by_operator,
         };
-        let owes = (how != How::default()).then(|| self.obligation(base, &plan));
+        let owes = (how != How::default()).then(|| self.obligation(base, how, &plan));
         let CallSource {
             store, credential, ..
         } = self.source;
@@ -288,19 +288,19 @@ impl Effects<'_> {
         Ok(Event::Planned(how))
     }
 
-    fn obligation(&self, subject: &VersionId, plan: &RetirementPlan) -> Obligation {
+    fn obligation(&self, subject: &VersionId, how: How, plan: &RetirementPlan) -> Obligation {
+        let credential = self.source.credential;
         // The operator's grace and the plugin's knowledge of the value (the longest token, say): the
-        // longer of the two.
-        let grace_seconds = self
-            .source
-            .credential
-            .grace_seconds()
-            .max(plan.after_seconds);
+        // longer of the two. Where a word ends it, no time is waited for.
+        let grace_seconds = match credential.facts().ends_by_word(how) {
+            true => 0,
+            false => credential.grace_seconds().max(plan.after_seconds),
+        };
         Obligation {
             subject: subject.to_string(),
-            at_target: plan.how.at_target,
-            new_version: plan.how.new_version,
-            by_operator: plan.how.by_operator,
+            at_target: how.at_target,
+            new_version: how.new_version,
+            by_operator: how.by_operator,
             due_at_ms: self
                 .options
                 .clock

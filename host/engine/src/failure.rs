@@ -46,6 +46,7 @@ impl RunFailure {
                 | Reason::ForeignPending(_)
                 | Reason::Contended
                 | Reason::Unfinished(_)
+                | Reason::Undeclared(_)
         );
         waits && self.changed_nothing()
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keyturn_protocol::Label;
+use keyturn_protocol::{How, Label};
 use keyturn_runtime::InputRequest;
 use keyturn_store::{ErrorKind, SecretDescription, SecretName, SecretStore, StoreError};
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,16 @@ pub struct Obligation {
     pub due_at_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator_steps: Option<OperatorSteps>,
+}
+
+impl Obligation {
+    pub(crate) fn how(&self) -> How {
+        How {
+            at_target: self.at_target,
+            new_version: self.new_version,
+            by_operator: self.by_operator,
+        }
+    }
 }
 
 /// A rotation that waits for what only an operator can bring.

@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
     }
 
     async fn failed(&mut self, failure: Failure) -> Box<RunFailure> {
-        if let Reason::OperatorOwes(_) = failure.reason {
+        if let Reason::OperatorOwes(_) | Reason::Undeclared(_) = failure.reason {
             let steps = self.steps_of_the_operator().await;
             let problem = self.own_problem("operator", steps);
             self.problems.push(("Probe", problem));

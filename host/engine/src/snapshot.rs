@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use keyturn_protocol::{
-    Announced, Content, Effect, How, Label, Labels, Obligation, Snapshot, VersionId,
+    Announced, Content, Effect, Label, Labels, Obligation, Snapshot, VersionId,
 };
 use keyturn_store::{SecretDescription, SecretStore, StoreError};
 
@@ -33,12 +33,8 @@ pub(crate) async fn observe(
     let current = labels.holder(Label::Current).map_or("", VersionId::as_str);
     let known = notes.of_version(&credential.name, current);
     let owed = owed(&notes, credential, &labels).map(|owed| Obligation {
+        how: owed.how(),
         subject: VersionId::new(owed.subject),
-        how: How {
-            at_target: owed.at_target,
-            new_version: owed.new_version,
-            by_operator: owed.by_operator,
-        },
         // Rounded up: a grace never ends early.
         grace_left_seconds: owed.due_at_ms.saturating_sub(now_ms).div_ceil(1000),
     });

@@ -69,6 +69,8 @@ pub struct Retirement {
     pub at_target: bool,
     pub new_version: bool,
     pub by_operator: bool,
+    /// Only the operator's declaration ends it, and no time.
+    pub by_word: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator_steps: Option<OperatorSteps>,
 }
@@ -111,6 +113,7 @@ pub(crate) async fn status(
         .holder(Label::Current.as_str())
         .map(|version| version.created_at_ms);
     let retirement = owed(&notes, credential, &labels).map(|owed| Retirement {
+        by_word: credential.facts().ends_by_word(owed.how()),
         version: owed.subject,
         due_at_ms: owed.due_at_ms,
         at_target: owed.at_target,

@@ -55,6 +55,9 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
         Reason::OperatorOwes(id) => format!(
             "the value of {id} still works, and an operator has to end it: {cause}"
         ),
+        Reason::Undeclared(id) => format!(
+            "what version {id} held stays in the value until you declare that it is not needed: {cause}"
+        ),
         Reason::Rejected => format!("the target rejected the new value: {cause}"),
         Reason::StillPending => "the target kept asking for more time".to_owned(),
         Reason::Plugin(_) | Reason::Store => cause.to_owned(),
@@ -179,6 +182,7 @@ fn repair(failure: &Failure, name: &str) -> String {
             "Put that version's value back with `keyturn secret put`, then run the same command again."
         }
         Reason::OperatorOwes(_) => "Do that, then run the same command again: it proves that the value is dead.",
+        Reason::Undeclared(_) => "Do that, then declare it with `keyturn retire NAME --declare-dead`.",
         Reason::ForeignPending(_) => "Cancel or finish that rotation, then run the same command again.",
         Reason::IdentityDiffers(_) => {
             "If the move is intended, put the new place by hand with `keyturn secret put`, then rotate."

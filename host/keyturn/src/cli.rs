@@ -168,8 +168,8 @@ pub(crate) struct Retire {
     /// Retire although the grace is not over; whoever still uses the old value is locked out.
     #[arg(long)]
     pub(crate) now: bool,
-    /// Take your word that values of another server than AWSCURRENT's, which keyturn cannot ask, open nothing
-    /// any more. It is written into the audit trail.
+    /// Take your word for what keyturn cannot ask: that values of another server than AWSCURRENT's open nothing any
+    /// more, or that nothing is encrypted any more with the older keys of a key ring. It is written into the audit trail.
     #[arg(long)]
     pub(crate) declare_dead: bool,
 }

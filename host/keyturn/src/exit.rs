@@ -16,8 +16,8 @@ Exit codes:
   5  failed, and the target did not change: AWSCURRENT is what it was; of `plugin check`: the plugin is not fit
   6  failed, and the target or AWSCURRENT changed or may have changed: do what the message says and run
      the command again, it continues from there
-  7  refused for now: a grace or another rotation is still running; nothing was changed; of `plugin check`: nothing
-     failed, and something could not be checked
+  7  refused for now: a grace or another rotation is still running, or your declaration is missing; nothing was
+     changed; of `plugin check`: nothing failed, and something could not be checked
   8  the credential that AWSCURRENT names does not log in
   130, 143  interrupted by Ctrl-C or SIGTERM; what was under way is continued by the same command
 Of several credentials, the gravest code counts.";

@@ -98,6 +98,8 @@ pub enum Reason {
     RetiringIsTheOnlyKey(VersionId),
     /// The operator has not deleted the superseded value yet.
     OperatorOwes(VersionId),
+    /// The superseded value of that version ends by the operator's word alone, and that was not given.
+    Undeclared(VersionId),
     /// The target rejected a value and another may not, or may no longer, be tried.
     Rejected,
     /// The call kept asking for patience.
@@ -143,6 +145,7 @@ impl Reason {
             | Reason::WaitingForOperator
             | Reason::RetiringIsTheOnlyKey(_)
             | Reason::OperatorOwes(_)
+            | Reason::Undeclared(_)
             | Reason::Rejected
             | Reason::Plugin(_) => NextAction::Repair,
         }

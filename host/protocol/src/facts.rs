@@ -83,6 +83,24 @@ pub struct StrategyFacts {
     pub needs_operator: bool,
 }
 
+impl StrategyFacts {
+    /// Whether the credential lives in the secret's values alone: no target accepts it, and no vendor keeps it.
+    pub const fn is_within_the_secret(self) -> bool {
+        matches!(self.effect, Effect::None) && !self.needs_operator
+    }
+
+    /// Whether a superseded value's death must be proven, so that its version has to stay under a label until then.
+    pub const fn needs_proof(self, how: How) -> bool {
+        (how.at_target || how.by_operator) && !self.ends_by_word(how)
+    }
+
+    /// Whether a superseded value ends by the operator's word and by nothing else: an operator ends it, and there is
+    /// nobody who could be asked whether it is dead. No time ends it, and a further rotation takes nothing from it.
+    pub const fn ends_by_word(self, how: How) -> bool {
+        how.by_operator && !how.at_target && self.is_within_the_secret()
+    }
+}
+
 /// One step of the four-step protocol of AWS Secrets Manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
@@ -153,13 +171,6 @@ pub struct How {
     pub at_target: bool,
     /// A new version without it is made.
     pub new_version: bool,
-    /// An operator deletes it at the vendor.
+    /// An operator deletes it at the vendor; where nobody could be asked about that, declares that it is not needed.
     pub by_operator: bool,
-}
-
-impl How {
-    /// Whether its death must be proven, so that the version has to stay under a label until then.
-    pub const fn needs_proof(self) -> bool {
-        self.at_target || self.by_operator
-    }
 }

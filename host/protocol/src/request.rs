@@ -41,8 +41,8 @@ pub enum Goal {
     Retire {
         /// Do not wait for the grace to end.
         now: bool,
-        /// The operator vouches that versions of another place than the current one's open nothing
-        /// any more, which no login from here can prove.
+        /// The operator vouches for what no login from here can prove: that versions of another place than
+        /// the current one's open nothing any more, or that what ends by word alone is not needed.
         vouched: bool,
     },
     /// The old value stays accepted for longer.

@@ -9,8 +9,10 @@ use std::collections::BTreeSet;
 use keyturn_protocol::*;
 use sim::explore::{Driver, Explorer, State};
 use sim::faults::Fault;
+use sim::goals::rotate;
+use sim::kind::Kind;
 use sim::scenarios::{self, Coverage};
-use sim::world::{GRACE_MS, Kind, World};
+use sim::world::{GRACE_MS, World};
 
 /// The answers that each command can get; every other pair is illegal.
 const LEGAL: &[(&str, &[&str])] = &[
@@ -214,7 +216,7 @@ fn broken_schemes_are_caught() {
         explorer.sabotage = Some(*sabotage);
         explorer.tolerates = |reason| !matches!(reason, Reason::WithinGrace { .. });
         let world = scenarios::rotated_once(*kind, GRACE_MS);
-        let driver = Driver::Goal(scenarios::rotate(*kind));
+        let driver = Driver::Goal(rotate(*kind));
         let actors = vec![explorer.actor(&world, driver, 8)];
         let verdict = explorer.explore(State {
             world,

@@ -72,6 +72,9 @@ fn table(statuses: &[Status]) -> Table {
                 .next_rotation_ms
                 .map_or("on demand".to_owned(), output::time),
             status.retirement.as_ref().map_or("-".to_owned(), |owed| {
+                if owed.by_word {
+                    return "you declare its end".to_owned();
+                }
                 let due = if status.grace_left_seconds == 0 {
                     " (retirement due)"
                 } else {

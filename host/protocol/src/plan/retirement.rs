@@ -33,8 +33,12 @@ fn retire(view: &View<'_>) -> Decision {
     if let Some(decision) = within_grace(view).or_else(|| end_label(view)) {
         return decision;
     }
-    if owed(view).is_some_and(|owed| owed.how.new_version) {
-        return round::advance(view);
+    if let Some(owed) = owed(view).filter(|owed| owed.how.new_version) {
+        return if ends_by_word(view, owed) && !view.vouched() {
+            Rule::OperatorHasNotDeclared.refuse(Reason::Undeclared(owed.subject.clone()))
+        } else {
+            round::advance(view)
+        };
     }
     match &view.memory.retired {
         Some((subject, proven)) => Rule::Retired.so(Command::Done(Outcome::Retired {
@@ -45,8 +49,10 @@ fn retire(view: &View<'_>) -> Decision {
     }
 }
 
+/// What only a word ends, no rotation ends either: there is no grace to wait for.
 fn within_grace(view: &View<'_>) -> Option<Decision> {
-    let seconds = owed(view)?.grace_left_seconds;
+    let owed = owed(view).filter(|owed| !ends_by_word(view, owed))?;
+    let seconds = owed.grace_left_seconds;
     (seconds > 0 && !view.now())
         .then(|| Rule::GraceIsNotOver.refuse(Reason::WithinGrace { seconds }))
 }
@@ -103,6 +109,10 @@ fn operator_owes(view: &View<'_>, subject: &VersionId) -> Decision {
             Rule::OperatorHasNotActed.refuse(Reason::RetiringIsTheOnlyKey(subject.clone()))
         }
     }
+}
+
+fn ends_by_word(view: &View<'_>, owed: &Obligation) -> bool {
+    view.request.facts.ends_by_word(owed.how)
 }
 
 /// What still binds. What has to be proven dead is settled once its label is off, whatever the notes

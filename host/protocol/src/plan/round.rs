@@ -173,7 +173,9 @@ fn promote(view: &View<'_>, candidate: &VersionId, purpose: Purpose) -> Decision
                 base: from,
             });
         };
-        if how.needs_proof() && view.holder(Label::Retiring) != Some(view.current) {
+        if view.request.facts.needs_proof(*how)
+            && view.holder(Label::Retiring) != Some(view.current)
+        {
             let attach = Command::MoveLabel {
                 label: Label::Retiring,
                 from: None,

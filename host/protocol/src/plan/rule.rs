@@ -106,6 +106,8 @@ rules! {
     OperatorMayHaveActed,
     /// The operator has not.
     OperatorHasNotActed,
+    /// Only the operator's word ends it, and that was not given.
+    OperatorHasNotDeclared,
     /// What was owed is done.
     Retired,
     /// Nothing is owed.

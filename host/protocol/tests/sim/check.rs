@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use keyturn_protocol::*;
 
-use super::world::{Kind, LEAD_MS, World};
+use super::kind::{Kind, LEAD_MS};
+use super::world::World;
 
 /// What one run has done so far, as far as the invariants ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -21,6 +22,8 @@ pub struct Record {
     pub leads: bool,
     /// The run may end a grace.
     pub now: bool,
+    /// The operator has declared that the older keys of a ring are not needed.
+    pub vouched: bool,
 }
 
 impl Record {
@@ -189,9 +192,13 @@ fn grace(before: &World, after: &World, record: &Record) -> Result<(), String> {
             .promised
             .get(lost)
             .is_some_and(|until_ms| *until_ms > before.now_ms);
+        let permitted = match before.kind {
+            Kind::KeyRing => record.vouched,
+            _ => record.now,
+        };
         hold!(
             9,
-            !promised || record.now,
+            !promised || permitted,
             "the grace of {lost:?} was ended early"
         );
     }
@@ -201,7 +208,7 @@ fn grace(before: &World, after: &World, record: &Record) -> Result<(), String> {
 /// Under a lead, a key signs only when it has been published for that long.
 fn lead(before: &World, to: &VersionId) -> Result<(), String> {
     let (old, new) = (before.value(before.current()), before.value(to));
-    if before.kind != Kind::Announced || old.key == new.key {
+    if before.kind.lead_ms() == 0 || old.key == new.key {
         return Ok(());
     }
     let published = before.announced.as_ref().is_some_and(|(version, at_ms)| {

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use keyturn_protocol::*;
 
-use super::scenarios::{Coverage, retire, rotate, rotated_once};
-use super::world::{GRACE_MS, Kind, World, fails, id};
+use super::goals::{declare, retire, rotate};
+use super::kind::Kind;
+use super::scenarios::{Coverage, rotated_once};
+use super::world::{GRACE_MS, World, fails, id};
 
 /// Drives one run; `answer` may replace the world's answer to a command.
 pub fn run(
@@ -59,6 +61,7 @@ pub fn all(coverage: &mut Coverage) {
     verdicts(coverage);
     settled_notes(coverage);
     operators(coverage);
+    declarations(coverage);
     every_call_fails(coverage);
     every_command_is_cancelled(coverage);
 }
@@ -263,6 +266,37 @@ fn operators(coverage: &mut Coverage) {
     };
     let end = run(coverage, &mut trial, test, finding);
     assert_eq!(reason(end), Reason::CheckFailed);
+}
+
+/// No time and no haste ends an old key of a ring, and no rotation waits for its end: only the operator's word.
+fn declarations(coverage: &mut Coverage) {
+    let mut world = rotated_once(Kind::KeyRing, GRACE_MS);
+    let end = run(coverage, &mut world, rotate(Kind::KeyRing), honest);
+    assert!(matches!(
+        outcome(end),
+        Outcome::Promoted { resumed: false, .. }
+    ));
+    world.now_ms += 1_000 * GRACE_MS;
+    let before = world.clone();
+    let superseded = world.holder(Label::Previous).unwrap().clone();
+    for now in [false, true] {
+        let end = run(coverage, &mut world, retire(now), honest);
+        assert_eq!(reason(end), Reason::Undeclared(superseded.clone()));
+        assert_eq!(before, world, "refused, and changed something");
+    }
+    assert_eq!(world.accepted().len(), 3);
+    let end = run(coverage, &mut world, declare(), honest);
+    assert_eq!(
+        outcome(end),
+        Outcome::Retired {
+            subject: superseded,
+            proven: true
+        }
+    );
+    let newest = before.value(before.current()).credential();
+    assert_eq!(world.accepted(), BTreeSet::from([newest]));
+    let end = run(coverage, &mut world, declare(), honest);
+    assert_eq!(outcome(end), Outcome::NothingToRetire);
 }
 
 /// The worlds and goals that together ask for every command.

@@ -111,6 +111,7 @@ impl Explorer {
                     | Goal::Retire { now: true, .. }
                     | Goal::Restore { now: true, .. }
             ),
+            vouched: matches!(goal, Goal::Retire { vouched: true, .. }),
             ..Record::default()
         };
         let facts = world.kind.facts();

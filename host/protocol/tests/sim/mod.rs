@@ -7,6 +7,8 @@ pub mod check;
 pub mod corners;
 pub mod explore;
 pub mod faults;
+pub mod goals;
+pub mod kind;
 mod people;
 pub mod places;
 pub mod sabotage;

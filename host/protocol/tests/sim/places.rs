@@ -5,8 +5,10 @@ use keyturn_protocol::*;
 use super::corners::{honest, leave, outcome, reason, run};
 use super::explore::{Driver, Explorer};
 use super::faults::Fault;
-use super::scenarios::{Coverage, Tally, alone, demand, retire, rotate, rotated_once};
-use super::world::{GRACE_MS, Kind, World, id};
+use super::goals::{retire, rotate};
+use super::kind::Kind;
+use super::scenarios::{Coverage, Tally, alone, demand, rotated_once};
+use super::world::{GRACE_MS, World, id};
 
 /// A first value that names a wrong host, so that every rotation ends before it reaches a target,
 /// until somebody corrects it: at any point of a run or after it failed, and then by two runs at once,

@@ -3,7 +3,8 @@
 use keyturn_protocol::*;
 
 use super::explore::Sabotage;
-use super::world::{Kind, World, fails};
+use super::kind::Kind;
+use super::world::{World, fails};
 
 /// Name, strategy, the invariant that it breaks, and how.
 pub const ALL: &[(&str, Kind, u8, Sabotage)] = &[
@@ -29,6 +30,12 @@ pub const ALL: &[(&str, Kind, u8, Sabotage)] = &[
         skip_comparison,
     ),
     ("grace ignored", Kind::Dual, 9, ignore_grace),
+    (
+        "older keys of a ring forgotten",
+        Kind::KeyRing,
+        9,
+        forget_ring,
+    ),
     ("lead ignored", Kind::Announced, 2, ignore_lead),
     (
         "a token's value overwritten",
@@ -97,6 +104,18 @@ fn ignore_grace(world: &mut World, command: &mut Command) -> Option<Event> {
     let mut snapshot = world.snapshot();
     snapshot.owed.as_mut()?.grace_left_seconds = 0;
     Some(Event::Observed(snapshot))
+}
+
+/// A rotation takes the older keys with it.
+fn forget_ring(world: &mut World, command: &mut Command) -> Option<Event> {
+    let Command::Create { token, .. } = &*command else {
+        return None;
+    };
+    let event = world.execute(command);
+    let version = world.versions.get_mut(token);
+    let value = version.and_then(|version| version.value.as_mut());
+    value.expect("it was just made").ring.clear();
+    Some(event)
 }
 
 fn ignore_lead(world: &mut World, command: &mut Command) -> Option<Event> {

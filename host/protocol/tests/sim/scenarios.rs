@@ -6,7 +6,9 @@ use keyturn_protocol::*;
 
 use super::explore::{Actor, Driver, Explorer, State};
 use super::faults::Fault;
-use super::world::{GRACE_MS, Kind, World};
+use super::goals::{goals, retire, rotate};
+use super::kind::Kind;
+use super::world::{GRACE_MS, World};
 
 /// What all scenarios together have reached.
 #[derive(Default)]
@@ -84,20 +86,6 @@ impl<'a> Tally<'a> {
     }
 }
 
-pub fn rotate(kind: Kind) -> Goal {
-    Goal::Rotate {
-        now: false,
-        lead_ms: kind.lead_ms(),
-        unstick: false,
-        anew: false,
-    }
-}
-
-pub fn retire(now: bool) -> Goal {
-    let vouched = false;
-    Goal::Retire { now, vouched }
-}
-
 /// A world in which the strategy has rotated before, so that a predecessor is in its grace.
 pub fn rotated_once(kind: Kind, grace_ms: u64) -> World {
     let mut explorer = Explorer::new(&[]);
@@ -140,35 +128,6 @@ fn service(world: &mut World) -> Driver {
 fn explore_service(tally: &mut Tally<'_>, explorer: &mut Explorer, mut world: World, faults: u8) {
     let driver = service(&mut world);
     tally.explore(explorer, world, &[driver], faults);
-}
-
-/// Every goal that makes sense in that world.
-fn goals(world: &World) -> Vec<Goal> {
-    let kind = world.kind;
-    let lead_ms = kind.lead_ms();
-    let mut goals = vec![
-        rotate(kind),
-        Goal::Rotate {
-            now: true,
-            lead_ms,
-            unstick: false,
-            anew: false,
-        },
-    ];
-    if world.holder(Label::Previous).is_some() {
-        goals.extend([retire(false), retire(true)]);
-        let supports = |purpose| kind.facts().purposes.contains(purpose);
-        if supports(Purpose::Extend) {
-            goals.push(Goal::Extend);
-        }
-        if supports(Purpose::Restore) && kind != Kind::Alternating {
-            goals.push(Goal::Restore {
-                version: VersionId::new("first"),
-                now: true,
-            });
-        }
-    }
-    goals
 }
 
 /// An injected fault that never struck proves nothing: each must have hit each of the commands.

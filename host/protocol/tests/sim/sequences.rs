@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use keyturn_protocol::*;
 
 use super::explore::{Driver, Explorer, State};
+use super::kind::Kind;
 use super::scenarios::{Coverage, rotated_once};
-use super::world::{GRACE_MS, Kind, World};
+use super::world::{GRACE_MS, World};
 
 /// Every sequence of up to six invocations: duplicated, reordered, skipped, of a foreign token and
 /// of one that is not pending. Sequences that reach the same world go on as one.

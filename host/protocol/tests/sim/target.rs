@@ -2,7 +2,8 @@
 
 use keyturn_protocol::*;
 
-use super::world::{Kind, World, fails};
+use super::kind::Kind;
+use super::world::{World, fails};
 
 impl World {
     pub fn set(&mut self, candidate: &VersionId) -> Event {

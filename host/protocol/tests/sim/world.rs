@@ -4,77 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keyturn_protocol::*;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    Alternating,
-    Dual,
-    Single,
-    Overlap,
-    Announced,
-    /// No target, and the operator deletes the old value at the vendor.
-    Assisted,
-}
+use super::kind::{Kind, LEAD_MS};
 
-impl Kind {
-    pub const ALL: [Kind; 6] = [
-        Kind::Alternating,
-        Kind::Dual,
-        Kind::Single,
-        Kind::Overlap,
-        Kind::Announced,
-        Kind::Assisted,
-    ];
-
-    pub fn facts(self) -> StrategyFacts {
-        let (effect, purposes) = match self {
-            Kind::Alternating | Kind::Dual => (
-                Effect::Additive,
-                Purposes::of(&[Purpose::Replace, Purpose::Restore]),
-            ),
-            Kind::Single => (
-                Effect::Replacing,
-                Purposes::of(&[Purpose::Replace, Purpose::Restore]),
-            ),
-            Kind::Overlap | Kind::Announced => (Effect::None, Purposes::of(&Purpose::ALL)),
-            Kind::Assisted => (
-                Effect::None,
-                Purposes::of(&[Purpose::Replace, Purpose::Retire]),
-            ),
-        };
-        StrategyFacts {
-            effect,
-            purposes,
-            needs_operator: self == Kind::Assisted,
-        }
-    }
-
-    pub fn how(self) -> How {
-        How {
-            at_target: matches!(self, Kind::Alternating | Kind::Dual),
-            new_version: matches!(self, Kind::Overlap | Kind::Announced | Kind::Assisted),
-            by_operator: self == Kind::Assisted,
-        }
-    }
-
-    pub fn has_target(self) -> bool {
-        self.facts().effect != Effect::None
-    }
-
-    pub fn lead_ms(self) -> u64 {
-        if self == Kind::Announced { LEAD_MS } else { 0 }
-    }
-}
-
-pub const LEAD_MS: u64 = 300_000;
 pub const GRACE_MS: u64 = 3_600_000;
 
 /// What a version holds. `spare` is the second key of a value without a target: the previous one,
-/// or the announced one.
+/// or the announced one. `ring` holds the older keys of a ring.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Value {
     pub user: u8,
     pub key: u8,
     pub spare: Option<u8>,
+    pub ring: BTreeSet<u8>,
     pub edits: u8,
     pub host: u8,
 }
@@ -82,6 +23,13 @@ pub struct Value {
 impl Value {
     pub fn credential(&self) -> (u8, u8) {
         (self.user, self.key)
+    }
+
+    /// Every key that `old` has, but for its own.
+    fn keep(&mut self, old: &Value) {
+        self.ring.extend(&old.ring);
+        self.ring.insert(old.key);
+        self.ring.remove(&self.key);
     }
 }
 
@@ -138,6 +86,7 @@ impl World {
             user: 0,
             key: 0,
             spare: None,
+            ring: BTreeSet::new(),
             edits: 0,
             host: 0,
         };
@@ -196,6 +145,7 @@ impl World {
         let keys = [Some(value.key), value.spare];
         keys.into_iter()
             .flatten()
+            .chain(value.ring.iter().copied())
             .map(|key| (value.user, key))
             .collect()
     }
@@ -375,7 +325,10 @@ impl World {
                 Some(Purpose::Extend) => old.spare.map(|key| (old.user, key)),
                 _ => Some(old.credential()),
             };
-            let until_ms = self.now_ms + self.grace_ms;
+            let until_ms = match self.kind {
+                Kind::KeyRing => u64::MAX,
+                _ => self.now_ms + self.grace_ms,
+            };
             self.promised.extend(kept.map(|kept| (kept, until_ms)));
         }
         Event::Moved
@@ -412,16 +365,25 @@ impl World {
                     Kind::Alternating => value.user = 1 - old.user,
                     Kind::Dual | Kind::Single => {}
                     Kind::Overlap | Kind::Announced | Kind::Assisted => value.spare = Some(old.key),
+                    Kind::KeyRing => value.keep(&old),
                 }
             }
             Purpose::Announce => value.spare = Some(self.new_key()),
             Purpose::Activate => {
                 value.key = old.spare.expect("only an announced value is activated");
-                value.spare = Some(old.key);
+                match self.kind {
+                    Kind::KeyRing => value.keep(&old),
+                    _ => value.spare = Some(old.key),
+                }
             }
             Purpose::Extend => value.spare = old.spare,
-            Purpose::Retire => {}
-            Purpose::Restore => value = self.value(restore.unwrap()).clone(),
+            Purpose::Retire => value.ring.clear(),
+            Purpose::Restore => {
+                value = self.value(restore.unwrap()).clone();
+                if self.kind == Kind::KeyRing {
+                    value.keep(&old);
+                }
+            }
         }
         if self
             .versions
