@@ -105,6 +105,31 @@ impl Members {
         Ok(self.get::<String>(name)?.map(SecretText::from))
     }
 
+    /// A member that is an object itself; absent and `null` are `None`.
+    ///
+    /// # Errors
+    /// `invalid-secret` if it is no object, or has a member twice.
+    pub fn get_members(&self, name: &str) -> Result<Option<Self>, Error> {
+        match self.raw(name) {
+            None | Some("null") => Ok(None),
+            Some(raw) => Self::parse(raw).map(Some).map_err(|_| {
+                Error::invalid_secret(format!(
+                    "the member `{name}` of the secret is no JSON object, or has a member twice; correct it"
+                ))
+            }),
+        }
+    }
+
+    /// Sets a member to an object, whose members keep their text.
+    ///
+    /// # Errors
+    /// `internal` if the object has no JSON form.
+    pub fn set_members(&mut self, name: &str, members: &Self) -> Result<(), Error> {
+        let raw = RawValue::from_string(members.to_secret().into_exposed());
+        let raw = raw.map_err(|_| Error::internal("a member's new value has no JSON form"))?;
+        self.set(name, &*raw)
+    }
+
     /// Sets a member: in place if it is there, else at the end.
     ///
     /// # Errors
@@ -270,6 +295,23 @@ mod tests {
         members.copy_from(&Members::new(), "b");
         assert_eq!(members.to_secret().expose(), r#"{"a":1.0,"\u0063":3}"#);
         assert!(!members.remove("b"));
+    }
+
+    #[test]
+    fn objects_within_keep_their_text() {
+        let mut members = parse(r#"{"a":{ "n" : 1.50e3,"s":"\u0061"},"b":null,"c":[1]}"#);
+        let mut inner = members.get_members("a").unwrap().unwrap();
+        inner.set("t", &true).unwrap();
+        members.set_members("d", &inner).unwrap();
+        let expected = r#"{"a":{ "n" : 1.50e3,"s":"\u0061"},"b":null,"c":[1],"d":{"n":1.50e3,"s":"\u0061","t":true}}"#;
+        assert_eq!(members.to_secret().expose(), expected);
+        assert!(members.get_members("b").unwrap().is_none());
+        let error = members.get_members("c").unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("`c` of the secret is no JSON object")
+        );
     }
 
     /// The raw text of a JSON value in one of its many spellings.
