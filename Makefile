@@ -11,7 +11,7 @@ DENY_VERSION := 0.20.2
 COMPONENT_VERSION := 0.21.1
 
 WASM := wasm32-unknown-unknown
-PLUGINS := postgres redis jwt api-key stripe-assisted
+PLUGINS := postgres redis jwt api-key opaque stripe-assisted
 PLUGIN_CRATES := $(addprefix keyturn-plugin-,$(PLUGINS))
 # Where the compiled plugins go; .cargo/config.toml names the same folder for the binary's build.
 PLUGINS_OUT := target/plugins
@@ -22,7 +22,7 @@ export PATH := $(TOOLS)/bin:$(PATH)
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
-	@echo "make demo    rotate a PostgreSQL role, a Redis password, a JWT secret, an API key and a vendor's key"
+	@echo "make demo    rotate a PostgreSQL role, a Redis password, tokens, keys of several kinds and a vendor's key"
 	@echo "make test    everything that must pass before a change lands"
 	@echo "make fuzz    each fuzz target for SECONDS=30"
 	@echo "make soak    kill, cut and delay rotations at random: SECONDS=600, SEED=… to repeat one"

@@ -8,10 +8,13 @@
 
 mod api_key;
 mod cache;
+mod earlier;
 mod jwt;
+mod key_ring;
 mod postgres;
 mod redis;
 mod tally;
+mod webhook;
 
 pub use tally::{KindReport, Report};
 
@@ -41,6 +44,11 @@ pub enum Kind {
     /// Presents the current key, and earlier ones for `window` after they were current, to a
     /// verifier such as guide.md §4.3's, whose rotation window is the same.
     ApiKey { window: Duration },
+    /// Signs with the current secret of guide.md §2.3's structure, and with earlier ones for `window` after they were
+    /// current; the receiver verifies with the current and the previous one, as §2.4's application does.
+    Webhook { window: Duration },
+    /// Encrypts with the newest key of a ring, and decrypts whatever it has ever encrypted.
+    KeyRing,
 }
 
 impl Kind {
@@ -50,6 +58,8 @@ impl Kind {
             Self::Redis => "redis",
             Self::Jwt => "jwt",
             Self::ApiKey { .. } => "api-key",
+            Self::Webhook { .. } => "webhook",
+            Self::KeyRing => "key-ring",
         }
     }
 }
@@ -149,6 +159,8 @@ enum Application {
     Redis(redis::Client),
     Jwt(jwt::Service),
     ApiKey(api_key::Caller),
+    Webhook(webhook::Sender),
+    KeyRing(key_ring::Vault),
 }
 
 impl Probe {
@@ -158,6 +170,8 @@ impl Probe {
             Kind::Redis => Application::Redis(redis::Client::default()),
             Kind::Jwt => Application::Jwt(jwt::Service::default()),
             Kind::ApiKey { window } => Application::ApiKey(api_key::Caller::new(window)),
+            Kind::Webhook { window } => Application::Webhook(webhook::Sender::new(window)),
+            Kind::KeyRing => Application::KeyRing(key_ring::Vault::default()),
         };
         Self {
             store,
@@ -181,6 +195,10 @@ impl Probe {
             Application::ApiKey(caller) => {
                 caller.log_in(read.presented(), read.checked(), read.presented_at)
             }
+            Application::Webhook(sender) => {
+                sender.log_in(read.presented(), read.checked(), read.presented_at)
+            }
+            Application::KeyRing(vault) => vault.log_in(read.presented(), read.checked()),
         };
         let version = read.presenter.id.to_string();
         match result {

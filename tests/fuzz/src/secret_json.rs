@@ -3,6 +3,7 @@
 
 use keyturn_plugin_api_key::ApiKey;
 use keyturn_plugin_jwt::Jwt;
+use keyturn_plugin_opaque::Opaque;
 use keyturn_plugin_postgres::Postgres;
 use keyturn_plugin_redis::Redis;
 use keyturn_sdk::{Created, Error, Members, Purpose, Rotator, fake};
@@ -47,6 +48,13 @@ const POSTGRES_OWNED: [&str; 4] = [
     "previous_username",
     "previous_password",
 ];
+const OPAQUE_OWNED: [&str; 5] = [
+    "current",
+    "previous",
+    "ring",
+    "rotation_timestamp",
+    "next_rotation",
+];
 const REDIS_OWNED: [&str; 3] = ["password", "previous_password", "rotation_timestamp"];
 /// Only values with this word are looked for in errors: others may equal a word of the message.
 const CANARY: &str = "canary";
@@ -58,6 +66,8 @@ pub(crate) fn run(input: &[u8]) {
     }
     check_plugin::<Jwt>(&text, "overlap", &JWT_OWNED);
     check_plugin::<ApiKey>(&text, "overlap", &API_KEY_OWNED);
+    check_plugin::<Opaque>(&text, "overlap", &OPAQUE_OWNED);
+    check_plugin::<Opaque>(&text, "key-ring", &OPAQUE_OWNED);
     check_plugin::<Postgres>(&text, "alternating", &POSTGRES_OWNED);
     check_plugin::<Postgres>(&text, "single", &POSTGRES_OWNED);
     check_plugin::<Redis>(&text, "dual", &REDIS_OWNED);

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 const USAGE: &str = "\
 Usage: keyturn-prober --store FILE --master-key-file FILE [--stdin] [--cache-ms N]
                       [--postgres NAME]... [--redis NAME]... [--jwt NAME]... [--api-key NAME=WINDOW_SECONDS]...
+                      [--webhook NAME=WINDOW_SECONDS]... [--key-ring NAME]...
 
 Reads AWSCURRENT of each secret and logs in without pause, until SIGTERM or Ctrl-C.
 With --cache-ms, each application keeps what it read for so long and is excused for nothing.
@@ -71,15 +72,14 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--postgres" => targets.push((Kind::Postgres, name(&value)?)),
             "--redis" => targets.push((Kind::Redis, name(&value)?)),
             "--jwt" => targets.push((Kind::Jwt, name(&value)?)),
+            "--key-ring" => targets.push((Kind::KeyRing, name(&value)?)),
             "--api-key" => {
-                let (secret, window) = value
-                    .split_once('=')
-                    .ok_or("--api-key takes NAME=WINDOW_SECONDS")?;
-                let seconds = window
-                    .parse()
-                    .map_err(|_| format!("{window:?} is not a number of seconds"))?;
-                let window = Duration::from_secs(seconds);
-                targets.push((Kind::ApiKey { window }, name(secret)?));
+                let (secret, window) = with_window(&flag, &value)?;
+                targets.push((Kind::ApiKey { window }, secret));
+            }
+            "--webhook" => {
+                let (secret, window) = with_window(&flag, &value)?;
+                targets.push((Kind::Webhook { window }, secret));
             }
             _ => return Err(format!("unknown argument {flag}")),
         }
@@ -94,6 +94,16 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         cache,
         targets,
     })
+}
+
+fn with_window(flag: &str, value: &str) -> Result<(SecretName, Duration), String> {
+    let (secret, window) = value
+        .split_once('=')
+        .ok_or_else(|| format!("{flag} takes NAME=WINDOW_SECONDS"))?;
+    let seconds = window
+        .parse()
+        .map_err(|_| format!("{window:?} is not a number of seconds"))?;
+    Ok((name(secret)?, Duration::from_secs(seconds)))
 }
 
 fn name(text: &str) -> Result<SecretName, String> {

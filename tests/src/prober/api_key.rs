@@ -9,10 +9,7 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// How much earlier than `window` after its last use as current a key may be refused: the verifier
-/// counts from `rotation_timestamp`, which has whole seconds and is written before the promotion, on a busy machine
-/// a second before.
-const WINDOW_SLACK: Duration = Duration::from_secs(2);
+use super::earlier::Earlier;
 
 #[derive(Deserialize)]
 struct ApiKeySecret {
@@ -25,19 +22,14 @@ struct ApiKeySecret {
 /// Presents keys and remembers those that were current.
 pub(super) struct Caller {
     window: Duration,
-    earlier: Vec<Earlier>,
-}
-
-struct Earlier {
-    key: String,
-    last_current: Instant,
+    earlier: Earlier,
 }
 
 impl Caller {
     pub(super) fn new(window: Duration) -> Self {
         Self {
             window,
-            earlier: Vec::new(),
+            earlier: Earlier::new(window),
         }
     }
 
@@ -69,32 +61,7 @@ impl Caller {
         if accepts(&format!("{key}-forged")) {
             return Err("a forged key is accepted".to_owned());
         }
-        self.remember(&key, read_at);
-        let owed = self.window.saturating_sub(WINDOW_SLACK);
-        self.earlier
-            .retain(|earlier| earlier.last_current.elapsed() < owed);
-        let mut accepted = 0;
-        for earlier in self.earlier.iter().filter(|earlier| earlier.key != key) {
-            if !accepts(&earlier.key) {
-                return Err(format!(
-                    "an earlier key is refused {} ms after it was last current, within the window of {} s",
-                    earlier.last_current.elapsed().as_millis(),
-                    self.window.as_secs()
-                ));
-            }
-            accepted += 1;
-        }
-        Ok(accepted)
-    }
-
-    fn remember(&mut self, key: &str, read_at: Instant) {
-        match self.earlier.iter_mut().find(|earlier| earlier.key == key) {
-            Some(earlier) => earlier.last_current = read_at,
-            None => self.earlier.push(Earlier {
-                key: key.to_owned(),
-                last_current: read_at,
-            }),
-        }
+        self.earlier.present(&key, read_at, accepts)
     }
 }
 

@@ -18,14 +18,14 @@ pub struct Report {
 /// The same for one secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindReport {
-    /// postgres, jwt or api-key.
+    /// The name of a [`Kind`](super::Kind).
     pub kind: String,
     pub secret: String,
     pub logins: u64,
     pub failed: u64,
     /// Refused, but overtaken by a promotion: neither a success nor a failure.
     pub overtaken: u64,
-    /// Earlier tokens or keys that were presented besides and accepted.
+    /// Earlier tokens or keys that were presented besides and accepted, or decrypted with.
     pub earlier_accepted: u64,
     /// How many versions have let us in.
     pub versions: u64,

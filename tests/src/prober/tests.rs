@@ -137,6 +137,49 @@ async fn earlier_keys_are_presented_and_accepted_within_the_window() {
 }
 
 #[tokio::test]
+async fn earlier_signing_secrets_are_owed_the_window() {
+    let store = store_with(r#"{"current":{"value":"secret-a"}}"#).await;
+    let window = Duration::from_secs(60);
+    let mut probe = probe(&store, Kind::Webhook { window });
+    assert_eq!(earlier_accepted(probe.attempt().await), 0);
+    let both = r#"{"current":{"value":"secret-b"},"previous":{"value":"secret-a"}}"#;
+    put(&store, 2, both).await;
+    assert_eq!(earlier_accepted(probe.attempt().await), 1);
+    put(&store, 3, r#"{"current":{"value":"secret-c"}}"#).await;
+    let reason = reason(probe.attempt().await);
+    assert!(reason.contains("an earlier key is refused"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_key_that_left_the_ring_is_missed() {
+    let (one, other) = (
+        "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=",
+        "MjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjI=",
+    );
+    let store = store_with(&format!(r#"{{"current":{{"id":"a","value":"{one}"}}}}"#)).await;
+    let mut probe = probe(&store, Kind::KeyRing);
+    assert_eq!(earlier_accepted(probe.attempt().await), 0);
+    let ring = |key: &str| {
+        format!(
+            r#"{{"current":{{"id":"b","value":"{other}"}},"ring":{{"a":{{"value":"{key}"}}}}}}"#
+        )
+    };
+    put(&store, 2, &ring(one)).await;
+    assert_eq!(earlier_accepted(probe.attempt().await), 1);
+    put(&store, 3, &ring(other)).await;
+    let wrong = reason(probe.attempt().await);
+    assert!(wrong.contains("the key a does not decrypt"), "{wrong}");
+    put(
+        &store,
+        4,
+        &format!(r#"{{"current":{{"id":"b","value":"{other}"}}}}"#),
+    )
+    .await;
+    let lost = reason(probe.attempt().await);
+    assert!(lost.contains("the ring has lost the key a"), "{lost}");
+}
+
+#[tokio::test]
 async fn a_wrong_hash_is_a_failure() {
     let value = api_key_value("key-a", "key-z", "").replace("key-a", "key-x");
     let store = store_with(&value).await;
@@ -154,6 +197,10 @@ async fn a_reason_never_repeats_the_secret() {
     for kind in [
         Kind::Jwt,
         Kind::Postgres,
+        Kind::KeyRing,
+        Kind::Webhook {
+            window: Duration::ZERO,
+        },
         Kind::ApiKey {
             window: Duration::ZERO,
         },

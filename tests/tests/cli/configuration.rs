@@ -45,7 +45,7 @@ fn an_unknown_plugin() {
         &[
             "keyturn.toml:6: secret.\"app-prod/jwt\".plugin: ",
             "there is no plugin jvt",
-            "api-key, jwt, postgres",
+            "api-key, jwt, opaque, postgres",
             "--plugin-dir",
         ],
     );

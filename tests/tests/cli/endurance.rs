@@ -15,18 +15,18 @@ use crate::support::Site as _;
 use crate::support::festival::{Festival, SECRET};
 use crate::support::{Workspace, secret};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Stands for guide.md's 300 s.
-const CACHE: Duration = Duration::from_millis(500);
+pub(crate) const CACHE: Duration = Duration::from_millis(500);
 const LIFETIME: &str = "1s";
 /// Tokens that were signed at the end of the cache's life have to be accepted until they expire.
 const TOKEN_GRACE_SECONDS: u64 = 2;
 /// At least the cache's life.
-const LEAD_SECONDS: u64 = 1;
+pub(crate) const LEAD_SECONDS: u64 = 1;
 /// A validator counts its window from the announcement on, in whole seconds, so that it has to cover the
 /// lead and the cache's life; the rest is for a busy machine.
-const KEY_GRACE_SECONDS: u64 = 4;
-const ATTEMPTS: usize = 10;
+pub(crate) const KEY_GRACE_SECONDS: u64 = 4;
+pub(crate) const ATTEMPTS: usize = 10;
 
 #[test]
 fn a_hundred_rotations_lock_nobody_out() {
@@ -163,7 +163,7 @@ fn tokens(plugin: &str, names: &[&str], lead_seconds: u64, value: &Value) -> Wor
 }
 
 /// So many rotations of each, all at once; only a grace may keep one waiting.
-fn rotate_in_turn(workspace: &Workspace, names: &[&str], rotations: usize) {
+pub(crate) fn rotate_in_turn(workspace: &Workspace, names: &[&str], rotations: usize) {
     std::thread::scope(|scope| {
         for name in names {
             scope.spawn(move || {

@@ -22,7 +22,14 @@ fn the_shipped_plugins_are_listed() {
             plugin["name"].as_str().unwrap()
         })
         .collect();
-    let shipped = ["api-key", "jwt", "postgres", "redis", "stripe-assisted"];
+    let shipped = [
+        "api-key",
+        "jwt",
+        "opaque",
+        "postgres",
+        "redis",
+        "stripe-assisted",
+    ];
     assert_eq!(names, shipped);
     workspace
         .run(&["plugin", "list"])
@@ -58,7 +65,7 @@ fn inspect_shows_what_a_plugin_asks_for() {
         "{imports}"
     );
     assert_eq!(shown["sha256"].as_str().unwrap().len(), 64);
-    for name in ["jwt", "api-key"] {
+    for name in ["jwt", "api-key", "opaque"] {
         let shown = workspace
             .run(&["plugin", "inspect", name, "--json"])
             .succeeded()
@@ -75,7 +82,7 @@ fn an_unknown_plugin_or_file_is_refused() {
         3,
         &[
             "there is no plugin mongodb",
-            "api-key, jwt, postgres, redis, stripe-assisted",
+            "api-key, jwt, opaque, postgres, redis, stripe-assisted",
         ],
     );
     workspace

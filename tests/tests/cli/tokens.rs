@@ -42,7 +42,7 @@ fn api_key(keys: &str) -> Workspace {
 }
 
 /// Runs until what was refused for its time is through.
-fn retire_when_due(workspace: &Workspace, name: &str) {
+pub(crate) fn retire_when_due(workspace: &Workspace, name: &str) {
     let ended = poll::until(PATIENCE, || {
         let ended = workspace.run(&["retire", name]);
         (ended.code != Some(7)).then_some(ended)

@@ -40,6 +40,12 @@ impl Prober {
                         .arg("--api-key")
                         .arg(format!("{}={}", secret.name, window.as_secs()))
                 }
+                Kind::Webhook { window } => {
+                    command
+                        .arg("--webhook")
+                        .arg(format!("{}={}", secret.name, window.as_secs()))
+                }
+                Kind::KeyRing => command.args(["--key-ring", secret.name]),
             };
         }
         let mut child = command

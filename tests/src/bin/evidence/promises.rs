@@ -71,8 +71,15 @@ const UNDER_USE: &[&str] = &[
     "postgres behind a cache",
     "jwt behind a cache",
     "api-key behind a cache",
+    "webhooks behind a cache",
+    "a key ring behind a cache",
 ];
-const TOKENS_BEHIND_A_CACHE: &[&str] = &["jwt behind a cache", "api-key behind a cache"];
+const TOKENS_BEHIND_A_CACHE: &[&str] = &[
+    "jwt behind a cache",
+    "api-key behind a cache",
+    "webhooks behind a cache",
+    "a key ring behind a cache",
+];
 const CUT: &[&str] = &[
     "alternating users, cut",
     "a single user, cut",
@@ -158,7 +165,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "No application notices a rotation, even behind a cache",
-        "PostgreSQL and Redis logins, tokens and API keys under rotations in a row; settings that must fail do fail",
+        "PostgreSQL and Redis logins, tokens, API keys, signatures and ciphertexts under rotations in a row; settings that must fail do fail",
         &[
             exact("rotations", UNDER_USE),
             varying("logins", UNDER_USE),
@@ -166,7 +173,7 @@ pub(crate) const ROWS: &[Row] = &[
         ],
     ),
     row(
-        "An old value lives for its grace",
+        "An old value lives for its grace, a ring's key until its end is declared",
         "earlier tokens and keys are presented while the rotations above go on",
         &[varying(
             "earlier tokens and keys accepted",

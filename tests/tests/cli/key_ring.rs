@@ -1,0 +1,223 @@
+//! Key rings: the newest key encrypts, every older one decrypts until the operator declares that it is not needed. No
+//! time, no haste and no further rotation takes a key out.
+
+use harness::poll;
+use harness::prober::Kind;
+use serde_json::{Value, json};
+
+use crate::endurance::{
+    ATTEMPTS, CACHE, LEAD_SECONDS, PATIENCE, nobody_is_refused, rotate_in_turn, while_used,
+};
+use crate::support::{Workspace, secret};
+
+const NAME: &str = "app-prod/encryption";
+const ROTATIONS: usize = 5;
+const FIRST: &str = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=";
+
+fn ring(keys: &str) -> Workspace {
+    let workspace = Workspace::with(&format!(
+        "[secret.\"{NAME}\"]\nplugin = \"opaque\"\nstrategy = \"key-ring\"\n\
+         settings = {{ profile = \"encryption\" }}\n{keys}\n"
+    ));
+    let first = json!({"current": {"id": "first", "value": FIRST}, "other": 1.5});
+    workspace.create(NAME, &first.to_string());
+    workspace
+}
+
+fn older(workspace: &Workspace) -> Vec<String> {
+    let value = workspace.current(NAME);
+    let ring = value["ring"].as_object();
+    ring.map_or(Vec::new(), |ring| ring.keys().cloned().collect())
+}
+
+fn newest(workspace: &Workspace) -> String {
+    let value = workspace.current(NAME);
+    value["current"]["id"].as_str().unwrap().to_owned()
+}
+
+/// A year later, as far as notes can tell: their times are long past.
+fn let_time_pass(workspace: &Workspace) {
+    let name = secret(NAME);
+    workspace.on_store(|store| async move {
+        keyturn_engine::Notes::update(&store, &name, |notes| {
+            for known in notes.credentials.get_mut("").unwrap().versions.values_mut() {
+                known.rotated_at_ms = known.rotated_at_ms.map(|_| 1);
+                if let Some(owed) = &mut known.owes {
+                    owed.due_at_ms = 1;
+                }
+            }
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn whatever_was_encrypted_decrypts_through_rotations_and_time_until_the_operator_declares() {
+    let workspace = ring(&format!("grace_seconds = 1\nlead_seconds = {LEAD_SECONDS}"));
+    let report = while_used(&workspace, vec![(Kind::KeyRing, NAME)], CACHE, |prober| {
+        for _ in 0..ROTATIONS {
+            // Nothing is refused because of a grace.
+            rotate_in_turn(&workspace, &[NAME], 1);
+            let newest = workspace.labels(NAME)["AWSCURRENT"].clone();
+            let used = || prober.report().of(NAME).unwrap().last_version.clone();
+            assert!(poll::until_true(PATIENCE, || used().as_ref() == Some(&newest)));
+        }
+        let_time_pass(&workspace);
+        let keys = older(&workspace);
+        assert_eq!(keys.len(), ROTATIONS);
+        for arguments in [&["retire", NAME][..], &["retire", NAME, "--now"]] {
+            let refused = workspace.run(arguments);
+            let refused = refused.failed(
+                7,
+                &["until you declare", "--declare-dead", "was not changed"],
+            );
+            for key in &keys {
+                assert!(refused.stderr.contains(key), "{refused:?}");
+            }
+        }
+        rotate_in_turn(&workspace, &[NAME], 1);
+        assert_eq!(older(&workspace).len(), ROTATIONS + 1);
+        let seen = prober.report().logins;
+        assert!(poll::until_true(PATIENCE, || prober.report().logins > seen + 100));
+    });
+    nobody_is_refused("a key ring behind a cache", ROTATIONS as u64 + 1, &report);
+
+    let (before, keys) = (workspace.current(NAME), older(&workspace));
+    let declared = workspace
+        .run(&["retire", NAME, "--declare-dead"])
+        .succeeded();
+    for key in &keys {
+        assert!(declared.stderr.contains(key), "{declared:?}");
+    }
+    let after = workspace.current(NAME);
+    assert_eq!(after["current"], before["current"]);
+    assert_eq!((after.get("ring"), &after["other"]), (None, &json!(1.5)));
+    workspace
+        .run(&["retire", NAME, "--declare-dead"])
+        .succeeded()
+        .says(&["no old value waits"]);
+    workspace.run(&["history", NAME]).succeeded().says(&[
+        "retire --declare-dead started (key-ring) by",
+        "note: nothing can be decrypted any more with the keys first, ",
+    ]);
+    // And on it goes, with the one key that is left.
+    workspace.run(&["rotate", NAME]).succeeded();
+    assert_eq!(
+        older(&workspace),
+        [before["current"]["id"].as_str().unwrap()]
+    );
+}
+
+#[test]
+fn status_says_that_only_a_word_ends_an_older_key() {
+    let workspace = ring("");
+    workspace
+        .run(&["retire", NAME])
+        .succeeded()
+        .says(&["no old value waits"]);
+    workspace.run(&["rotate", NAME]).succeeded();
+    let status = workspace
+        .run(&["status", NAME, "--json"])
+        .succeeded()
+        .json();
+    let retirement = &status[0]["retirement"];
+    assert_eq!(retirement["by_word"], true);
+    let steps = retirement["operator_steps"]["title"].as_str().unwrap();
+    assert!(steps.contains("first"), "{steps}");
+    assert_eq!(
+        (&status[0]["automatic"], &status[0]["grace_left_seconds"]),
+        (&json!(true), &json!(0))
+    );
+    workspace
+        .run(&["status"])
+        .succeeded()
+        .says(&["key-ring", "you declare its end"]);
+    let next = workspace.current(NAME)["next_rotation"].clone();
+    let now = workspace.current(NAME)["rotation_timestamp"].clone();
+    let year = |time: &Value| time.as_str().unwrap()[..4].parse::<u32>().unwrap();
+    assert_eq!(year(&next), year(&now) + 1, "365 days");
+    workspace.run(&["verify", NAME]).succeeded();
+}
+
+/// What the operator has to declare is not forgotten with the version that it was noted for.
+#[test]
+fn a_value_put_by_hand_keeps_its_older_keys() {
+    let workspace = ring("");
+    workspace.run(&["rotate", NAME]).succeeded();
+    let mut value = workspace.current(NAME);
+    value["other"] = json!(2);
+    workspace
+        .run_with(
+            &["secret", "put", NAME, "--value-stdin"],
+            &value.to_string(),
+            &[],
+        )
+        .succeeded();
+    workspace
+        .run(&["retire", NAME])
+        .failed(7, &["first", "--declare-dead"]);
+    workspace.run(&["rotate", NAME]).succeeded();
+    assert_eq!(older(&workspace).len(), 2);
+}
+
+/// Either strategy would forget what the other one keeps.
+#[test]
+fn a_ring_does_not_become_a_window_nor_a_window_a_ring() {
+    let workspace = ring("");
+    workspace.run(&["rotate", NAME]).succeeded();
+    let before = workspace.text(NAME, "AWSCURRENT");
+    let key = newest(&workspace);
+    workspace.configure(&format!("[secret.\"{NAME}\"]\nplugin = \"opaque\"\n"));
+    for arguments in [
+        &["rotate", NAME][..],
+        &["rotate", NAME, "--now"],
+        &["retire", NAME, "--declare-dead"],
+    ] {
+        workspace
+            .run(arguments)
+            .failed(5, &["key-ring", "was not changed"]);
+    }
+    workspace
+        .run(&["retire", NAME, "--now"])
+        .failed(7, &["first"]);
+    assert_eq!(workspace.text(NAME, "AWSCURRENT"), before);
+    assert_eq!(newest(&workspace), key);
+}
+
+/// A reader's cache has not heard of the key that encrypts: the check of the first test can fail.
+#[test]
+fn without_a_lead_a_cached_reader_misses_the_newest_key() {
+    let workspace = ring("");
+    let report = while_used(
+        &workspace,
+        vec![(Kind::KeyRing, NAME)],
+        2 * CACHE,
+        |prober| {
+            for _ in 0..ATTEMPTS {
+                rotate_in_turn(&workspace, &[NAME], 1);
+                if poll::until_true(2 * CACHE, || prober.report().failed > 0) {
+                    break;
+                }
+            }
+        },
+    );
+    assert!(report.failed > 0, "{report:?}");
+}
+
+#[test]
+fn no_key_is_written_anywhere() {
+    let workspace = ring("");
+    workspace.run(&["rotate", NAME]).succeeded();
+    workspace.run(&["retire", NAME]).failed(7, &[]);
+    workspace
+        .run(&["retire", NAME, "--declare-dead"])
+        .succeeded();
+    let made = workspace.current(NAME)["current"]["value"].clone();
+    let scan = workspace.scan_for(&[FIRST, made.as_str().unwrap()], "");
+    assert_eq!(scan.findings, []);
+    println!(
+        "evidence: canary scan: {} bytes searched, 0 found",
+        scan.bytes
+    );
+}
