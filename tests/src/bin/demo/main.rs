@@ -1,7 +1,7 @@
-//! `keyturn-demo`, run by `make demo`: rotates a PostgreSQL role, a Redis password, a JWT secret and an
-//! API key three times each, and a vendor's key once, with the real `keyturn` binary, while a prober in another process logs in without
-//! pause, and prints what happened. It decides nothing itself: Keyturn says whether it rotated, the
-//! prober says whether anybody was locked out. It writes into its scratch folder only.
+//! `keyturn-demo`, run by `make demo`: rotates a PostgreSQL role, a Redis password, a JWT secret, an API key, a webhook's
+//! secret and an encryption key three times each, and a vendor's key once, with the real `keyturn` binary, while a
+//! prober in another process logs in without pause, and prints what happened. It decides nothing itself: Keyturn says
+//! whether it rotated, the prober says whether anybody was locked out. It writes into its scratch folder only.
 
 mod cache;
 mod database;

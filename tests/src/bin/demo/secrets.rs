@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use harness::prober::Kind;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -29,10 +29,13 @@ const CACHE_SECRET: &str = "festival-demo/redis";
 const CACHE_ADMIN_SECRET: &str = "festival-demo/redis-admin";
 const JWT_SECRET: &str = "festival-demo/jwt";
 const API_KEYS_SECRET: &str = "festival-demo/api-keys";
+const WEBHOOK_SECRET: &str = "festival-demo/webhook";
+const ENCRYPTION_SECRET: &str = "festival-demo/encryption";
 
 const DATABASE_GRACE_SECONDS: u64 = 2;
 const CACHE_GRACE_SECONDS: u64 = 2;
 const API_KEY_GRACE_SECONDS: u64 = 3;
+const WEBHOOK_GRACE_SECONDS: u64 = 3;
 /// One more than the longest token lives: the window has whole seconds and opens when the new value
 /// is made, while the old key signs until the promotion a moment later.
 const JWT_GRACE_SECONDS: u64 = 3;
@@ -100,11 +103,14 @@ pub(crate) fn create(
     }
     create_one(keyturn, folder, JWT_SECRET, &jwt_value()?)?;
     create_one(keyturn, folder, API_KEYS_SECRET, &api_keys_value()?)?;
+    let webhook = json!({"current": {"value": random_text(32)?}});
+    create_one(keyturn, folder, WEBHOOK_SECRET, &webhook)?;
+    create_one(keyturn, folder, ENCRYPTION_SECRET, &encryption_value()?)?;
     vendor.create(keyturn, folder)?;
     Ok(secrets)
 }
 
-fn token_secrets() -> [Secret; 2] {
+fn token_secrets() -> [Secret; 4] {
     [
         Secret {
             name: JWT_SECRET,
@@ -122,6 +128,21 @@ fn token_secrets() -> [Secret; 2] {
                 "grace {API_KEY_GRACE_SECONDS} s: the previous key is accepted that long"
             ),
         },
+        Secret {
+            name: WEBHOOK_SECRET,
+            kind: Kind::Webhook {
+                window: Duration::from_secs(WEBHOOK_GRACE_SECONDS),
+            },
+            settings: format!(
+                "grace {WEBHOOK_GRACE_SECONDS} s: signatures with the previous secret are accepted that long"
+            ),
+        },
+        Secret {
+            name: ENCRYPTION_SECRET,
+            kind: Kind::KeyRing,
+            settings: "no grace: every older key decrypts until the operator declares its end"
+                .to_owned(),
+        },
     ]
 }
 
@@ -129,17 +150,21 @@ fn token_secrets() -> [Secret; 2] {
 pub(crate) fn explain_settings(screen: &Screen, secrets: &[Secret]) {
     screen.line("\nSet so that three rotations in a row take seconds; a production system has hours or days here:");
     for secret in secrets {
-        screen.line(&format!("  {:<23} {}", secret.name, secret.settings));
+        screen.line(&format!("  {:<24} {}", secret.name, secret.settings));
     }
 }
 
 /// URL-safe base64 of this many random bytes.
 pub(crate) fn random_text(bytes: usize) -> Result<String, Failure> {
-    let mut buffer = vec![0; bytes];
+    Ok(URL_SAFE_NO_PAD.encode(random_bytes(bytes)?))
+}
+
+fn random_bytes(length: usize) -> Result<Vec<u8>, Failure> {
+    let mut buffer = vec![0; length];
     fs::File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut buffer))
         .map_err(|error| format!("reading /dev/urandom: {error}"))?;
-    Ok(URL_SAFE_NO_PAD.encode(buffer))
+    Ok(buffer)
 }
 
 /// Values reach the CLI through files that only we can read, never through arguments.
@@ -217,6 +242,16 @@ lead_seconds = {JWT_LEAD_SECONDS}
 [secret.\"{API_KEYS_SECRET}\"]
 plugin = \"api-key\"
 grace_seconds = {API_KEY_GRACE_SECONDS}
+
+[secret.\"{WEBHOOK_SECRET}\"]
+plugin = \"opaque\"
+grace_seconds = {WEBHOOK_GRACE_SECONDS}
+settings = {{ profile = \"webhook-signing\" }}
+
+[secret.\"{ENCRYPTION_SECRET}\"]
+plugin = \"opaque\"
+strategy = \"key-ring\"
+settings = {{ profile = \"encryption\" }}
 "
     )
 }
@@ -264,6 +299,11 @@ fn jwt_value() -> Result<Value, Failure> {
         "access_token_expiry": "1s",
         "refresh_token_expiry": "2s",
     }))
+}
+
+fn encryption_value() -> Result<Value, Failure> {
+    let key = STANDARD.encode(random_bytes(32)?);
+    Ok(json!({"current": {"id": "first", "value": key}}))
 }
 
 fn api_keys_value() -> Result<Value, Failure> {
