@@ -49,7 +49,9 @@ pub trait Rotator {
 
     /// Called before AWSCURRENT moves; changes nothing and opens no connection. Says what becomes
     /// of the value in `ctx.current`. `after_seconds` is the plugin's own least; the host waits for
-    /// the longer of it and the operator's grace.
+    /// the longer of it and the operator's grace. Where an operator ends it and there is neither a
+    /// target nor a vendor to ask (effect `none`, `needs_operator` false), it ends by the operator's
+    /// word alone: `operator_steps` say what is declared by it.
     ///
     /// The default: an additive strategy retires at the target, one without a target that lists
     /// purpose retire by a new version, and otherwise nothing is left to kill.
