@@ -16,6 +16,7 @@ mod redis;
 mod tally;
 mod webhook;
 
+pub use key_ring::Vault;
 pub use tally::{KindReport, Report};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -160,7 +161,7 @@ enum Application {
     Jwt(jwt::Service),
     ApiKey(api_key::Caller),
     Webhook(webhook::Sender),
-    KeyRing(key_ring::Vault),
+    KeyRing(Vault),
 }
 
 impl Probe {
@@ -171,7 +172,7 @@ impl Probe {
             Kind::Jwt => Application::Jwt(jwt::Service::default()),
             Kind::ApiKey { window } => Application::ApiKey(api_key::Caller::new(window)),
             Kind::Webhook { window } => Application::Webhook(webhook::Sender::new(window)),
-            Kind::KeyRing => Application::KeyRing(key_ring::Vault::default()),
+            Kind::KeyRing => Application::KeyRing(Vault::default()),
         };
         Self {
             store,

@@ -32,13 +32,17 @@ struct Key {
 
 /// One message under each key that was ever the newest, by the key's id.
 #[derive(Default)]
-pub(super) struct Vault {
+pub struct Vault {
     messages: BTreeMap<String, Vec<u8>>,
 }
 
 impl Vault {
-    /// Answers how many messages under older keys were decrypted besides. The reader has read `checked`.
-    pub(super) fn log_in(&mut self, presented: &str, checked: &str) -> Result<u64, String> {
+    /// Encrypts with the newest key of `presented`; a reader of `checked` decrypts that and everything before. Answers
+    /// how many messages under older keys there were.
+    ///
+    /// # Errors
+    /// What could not be encrypted or decrypted, by its key's id.
+    pub fn log_in(&mut self, presented: &str, checked: &str) -> Result<u64, String> {
         let parse = |value: &str| -> Result<RingSecret, String> {
             serde_json::from_str(value)
                 .map_err(|error| format!("not a key ring: line {}", error.line()))

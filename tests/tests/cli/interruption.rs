@@ -203,6 +203,15 @@ pub(crate) fn continues_single(site: &impl Site) {
 /// then was, or `None` if it ended before its kill.
 pub(crate) fn rotate_and_kill(
     site: &impl Site,
+    enough: impl FnMut(&[String]) -> bool,
+) -> Option<String> {
+    start_and_kill(site, &["rotate", site.secret(), "--now"], enough)
+}
+
+/// The same with another command.
+pub(crate) fn start_and_kill(
+    site: &impl Site,
+    arguments: &[&str],
     mut enough: impl FnMut(&[String]) -> bool,
 ) -> Option<String> {
     let workspace = &site.workspace();
@@ -214,7 +223,7 @@ pub(crate) fn rotate_and_kill(
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    let mut child = workspace.start(&["rotate", site.secret(), "--now"]);
+    let mut child = workspace.start(arguments);
     let deadline = Instant::now() + PATIENCE;
     // No pause between two looks: the moment between two lines may be short.
     while child.try_wait().unwrap().is_none() && !enough(&new_lines()) {

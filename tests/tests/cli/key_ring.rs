@@ -1,14 +1,17 @@
 //! Key rings: the newest key encrypts, every older one decrypts until the operator declares that it is not needed. No
 //! time, no haste and no further rotation takes a key out.
 
+use std::sync::Mutex;
+
 use harness::poll;
-use harness::prober::Kind;
+use harness::prober::{Kind, Vault};
 use serde_json::{Value, json};
 
 use crate::endurance::{
     ATTEMPTS, CACHE, LEAD_SECONDS, PATIENCE, nobody_is_refused, rotate_in_turn, while_used,
 };
-use crate::support::{Workspace, secret};
+use crate::interruption::{KILLS_MIN, finish, start_and_kill, sweep_single, while_probed};
+use crate::support::{Site, Workspace, secret};
 
 const NAME: &str = "app-prod/encryption";
 const ROTATIONS: usize = 5;
@@ -220,4 +223,69 @@ fn no_key_is_written_anywhere() {
         "evidence: canary scan: {} bytes searched, 0 found",
         scan.bytes
     );
+}
+
+/// Whoever reads the ring has to decrypt what was ever encrypted with it.
+struct Readers {
+    workspace: Workspace,
+    vault: Mutex<Vault>,
+}
+
+impl Readers {
+    fn start() -> Self {
+        Self {
+            workspace: ring(""),
+            vault: Mutex::default(),
+        }
+    }
+}
+
+impl Site for Readers {
+    fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    fn secret(&self) -> &str {
+        NAME
+    }
+
+    fn login(&self, value: &Value) -> Result<(), String> {
+        let text = value.to_string();
+        let mut vault = self.vault.lock().unwrap();
+        vault.log_in(&text, &text).map(drop)
+    }
+
+    /// There are none: whoever encrypts reads the secret and connects to nobody.
+    fn end_sessions_of_the_dead(&self) {}
+}
+
+#[test]
+fn a_rotation_killed_at_any_line_loses_no_key() {
+    let readers = Readers::start();
+    while_probed("a key ring", &readers, || sweep_single(&readers));
+}
+
+/// Killed at any line, it has dropped all older keys or none, and the next run ends what was declared.
+#[test]
+fn a_declaration_killed_at_any_line_is_whole() {
+    let readers = Readers::start();
+    let workspace = &readers.workspace;
+    let declare = ["retire", NAME, "--declare-dead"];
+    let mut kills = 0;
+    loop {
+        finish(&readers);
+        let (kept, key) = (older(workspace), newest(workspace));
+        let killed = start_and_kill(&readers, &declare, |lines| lines.len() > kills);
+        let left = older(workspace);
+        assert!(left.is_empty() || left == kept, "{left:?} of {kept:?}");
+        assert_eq!(newest(workspace), key);
+        workspace.run(&declare).succeeded();
+        assert_eq!((older(workspace), newest(workspace)), (Vec::new(), key));
+        if killed.is_none() {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills >= KILLS_MIN, "{kills} kills");
+    println!("evidence: a declaration, killed at the trail: {kills} kills");
 }

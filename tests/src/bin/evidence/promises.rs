@@ -61,6 +61,10 @@ const DUAL_KILLED: &[&str] = &[
     "two passwords of a Redis user, killed at the trail",
     "two passwords of a Redis user, killed on the wire",
 ];
+const KEY_RING_KILLED: &[&str] = &[
+    "a key ring, killed at the trail",
+    "a declaration, killed at the trail",
+];
 const REQUIREPASS_KILLED: &[&str] = &[
     "requirepass, killed at the trail",
     "requirepass, killed on the wire",
@@ -151,6 +155,15 @@ pub(crate) const ROWS: &[Row] = &[
                 "failed",
                 &["two passwords of a Redis user, killed at the trail"],
             ),
+        ],
+    ),
+    row(
+        "What a key of a ring has encrypted decrypts until its end is declared, wherever a rotation or the declaration dies",
+        "the same kills; a vault decrypts all that it has encrypted with any key",
+        &[
+            varying("kills", KEY_RING_KILLED),
+            varying("logins", &["a key ring, killed at the trail"]),
+            varying("failed", &["a key ring, killed at the trail"]),
         ],
     ),
     row(
