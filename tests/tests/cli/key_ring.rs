@@ -164,6 +164,34 @@ fn a_value_put_by_hand_keeps_its_older_keys() {
     assert_eq!(older(&workspace).len(), 2);
 }
 
+/// What one credential's keys wait for holds up no other credential, and no other rotation forgets it.
+#[test]
+fn beside_other_credentials_a_ring_waits_for_its_own_word() {
+    let name = "app-prod/shared";
+    let workspace = Workspace::with(&format!(
+        "[secret.\"{name}\".credential.keys]\nplugin = \"opaque\"\nstrategy = \"key-ring\"\n\
+         [secret.\"{name}\".credential.internal]\nplugin = \"api-key\"\ngrace_seconds = 0\n"
+    ));
+    let value = json!({
+        "current": {"id": "first", "value": FIRST},
+        "internal_api_key": format!("festival_sk_live_{}", "k".repeat(43)),
+    });
+    workspace.create(name, &value.to_string());
+    let (keys, internal) = (format!("{name}#keys"), format!("{name}#internal"));
+    for credential in [&keys, &internal, &keys, &internal] {
+        workspace.run(&["rotate", credential]).succeeded();
+    }
+    workspace.run(&["retire", &keys]).failed(7, &["first"]);
+    let before = workspace.current(name);
+    assert_eq!(before["ring"].as_object().unwrap().len(), 2);
+    workspace
+        .run(&["retire", &keys, "--declare-dead"])
+        .succeeded();
+    let mut expected = before;
+    expected.as_object_mut().unwrap().remove("ring");
+    assert_eq!(workspace.current(name), expected);
+}
+
 /// Either strategy would forget what the other one keeps.
 #[test]
 fn a_ring_does_not_become_a_window_nor_a_window_a_ring() {
