@@ -330,7 +330,14 @@ impl Effects<'_> {
             let before = notes.of_version(&credential.name, from.as_str());
             notes.prepare_promotion(&credential.name, from.as_str(), to.as_str());
             let after = notes.version_mut(&credential.name, to.as_str());
-            after.announced_at_ms = (purpose == Some(Purpose::Announce)).then_some(now_ms);
+            if purpose == Some(Purpose::Announce) {
+                after.announced_at_ms = Some(now_ms);
+                // What only a word ends stays in the value until then, announced or not.
+                let by_word = |owed: &Obligation| credential.facts().ends_by_word(owed.how());
+                after.owes = before.owes.clone().filter(by_word);
+            } else {
+                after.announced_at_ms = None;
+            }
             after.rotated_at_ms = match purpose {
                 Some(Purpose::Announce | Purpose::Extend | Purpose::Retire) => before.rotated_at_ms,
                 Some(Purpose::Replace | Purpose::Activate | Purpose::Restore) | None => {

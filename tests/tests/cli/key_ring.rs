@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::endurance::{
     ATTEMPTS, CACHE, LEAD_SECONDS, PATIENCE, nobody_is_refused, rotate_in_turn, while_used,
 };
-use crate::interruption::{KILLS_MIN, finish, start_and_kill, sweep_single, while_probed};
+use crate::interruption::{KILLS_MIN, finish, kill, start_and_kill, sweep_single, while_probed};
 use crate::support::{Site, Workspace, secret};
 
 const NAME: &str = "app-prod/encryption";
@@ -162,6 +162,30 @@ fn a_value_put_by_hand_keeps_its_older_keys() {
         .failed(7, &["first", "--declare-dead"]);
     workspace.run(&["rotate", NAME]).succeeded();
     assert_eq!(older(&workspace).len(), 2);
+}
+
+/// The next key is published and not in use: what was owed before is owed still.
+#[test]
+fn while_a_key_is_announced_the_older_ones_wait_for_the_same_word() {
+    let workspace = ring("");
+    workspace.run(&["rotate", NAME]).succeeded();
+    workspace.configure(&format!(
+        "[secret.\"{NAME}\"]\nplugin = \"opaque\"\nstrategy = \"key-ring\"\nlead_seconds = 3600\n"
+    ));
+    let mut child = workspace.start(&["rotate", NAME]);
+    let announced = || {
+        let status = workspace.run(&["status", NAME, "--json"]).succeeded();
+        status.json()[0]["announced_at_ms"].is_u64()
+    };
+    assert!(poll::until_true(PATIENCE, announced));
+    assert!(kill(&mut child));
+    assert_eq!(older(&workspace).len(), 2, "one older, one announced");
+    let key = newest(&workspace);
+    workspace.run(&["retire", NAME]).failed(7, &["first"]);
+    workspace
+        .run(&["retire", NAME, "--declare-dead"])
+        .succeeded();
+    assert_eq!((older(&workspace), newest(&workspace)), (Vec::new(), key));
 }
 
 /// What one credential's keys wait for holds up no other credential, and no other rotation forgets it.

@@ -276,6 +276,15 @@ fn declarations(coverage: &mut Coverage) {
         outcome(end),
         Outcome::Promoted { resumed: false, .. }
     ));
+    // It is owed as well while the next key is announced.
+    let mut announced = world.clone();
+    let in_the_lead =
+        |command: &Command| matches!(command, Command::Wait { .. }).then_some(Event::Cancelled);
+    let owed = announced.holder(Label::Previous).unwrap().clone();
+    let end = run(coverage, &mut announced, rotate(Kind::KeyRing), in_the_lead);
+    assert_eq!(reason(end), Reason::Cancelled);
+    let end = run(coverage, &mut announced, retire(true), honest);
+    assert_eq!(reason(end), Reason::Undeclared(owed));
     world.now_ms += 1_000 * GRACE_MS;
     let before = world.clone();
     let superseded = world.holder(Label::Previous).unwrap().clone();

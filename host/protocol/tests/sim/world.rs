@@ -317,6 +317,10 @@ impl World {
         self.put_current(to);
         if purpose == Some(Purpose::Announce) {
             self.announced = Some((to.clone(), self.now_ms));
+            let owed = self.notes.get(from).cloned();
+            let by_word = |owed: &Note| self.kind.facts().ends_by_word(owed.how);
+            self.notes
+                .extend(owed.filter(by_word).map(|owed| (to.clone(), owed)));
         }
         let keeps = self.kind.how() != How::default();
         if keeps && purpose.is_some_and(Purpose::plans_retirement) {
