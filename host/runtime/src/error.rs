@@ -153,7 +153,7 @@ pub enum LoadError {
         source: std::io::Error,
     },
     #[error(
-        "{plugin} is larger than the {bytes_max} bytes that a plugin may have; build it with `keyturn plugin build`, which optimises for size"
+        "{plugin} is larger than the {bytes_max} bytes that a plugin may have; build it for size: opt-level = \"s\", lto = true and strip = true under [profile.release]"
     )]
     TooLarge { plugin: String, bytes_max: u64 },
     #[error(
@@ -204,9 +204,21 @@ pub enum LoadError {
         capability: Capability,
     },
     #[error(
-        "{plugin} imports {import}, and plugins have no WASI; build it for wasm32-unknown-unknown instead of a wasi target"
+        "{plugin} imports {import}, and plugins have no WASI; build it with `keyturn plugin build`, which takes wasm32-unknown-unknown and no wasi target; if a dependency calls WASI on that target too, `cargo tree --target wasm32-unknown-unknown` shows who brings wasi, wasip1 or wasip2: do without it"
     )]
     ImportWasi { plugin: String, import: String },
+    #[error(
+        "{plugin} imports {import}: a dependency takes it for part of a web page (wasm-bindgen); `cargo tree --target wasm32-unknown-unknown --invert wasm-bindgen` shows which: turn off its feature for browsers (`js`, `wasm_js`, `wasmbind`), or do without it"
+    )]
+    ImportBrowser { plugin: String, import: String },
+    #[error(
+        "{plugin} imports the function {symbol}, which nothing defines: it, or a dependency, declares it as `extern` and expects C code or an operating system; do without that dependency or feature"
+    )]
+    ImportUndefined { plugin: String, symbol: String },
+    #[error(
+        "no component can be made of {plugin}: {cause}; its imports and exports must be those of one version of keyturn-sdk, whose export macro makes it a plugin"
+    )]
+    NoComponent { plugin: String, cause: String },
     #[error(
         "{plugin} imports {import}, which is not part of keyturn:rotation@{contract}; remove the dependency that imports it"
     )]

@@ -47,7 +47,7 @@ pub use grant::{EndpointGrant, Grant, TlsMode};
 pub use granted::GrantedPlugin;
 pub use keyturn_policy::limits::LimitsOverride;
 pub use limits::Limits;
-pub use loader::{Precompiled, precompile};
+pub use loader::{Precompiled, componentize, precompile};
 pub use log::{LogRecord, LogSink, Severity};
 pub use manifest::{
     CompanionManifest, EndpointManifest, EndpointSource, Manifest, ManifestError, PreTlsBytesMax,

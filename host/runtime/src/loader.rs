@@ -2,6 +2,7 @@
 //! and what is checked is what is run. There is no cache of compiled third-party plugins: a file
 //! of native code would need to be authenticated, and compiling takes a tenth of a second.
 
+mod componentize;
 mod descriptor;
 mod inspect;
 mod precompile;
@@ -15,6 +16,7 @@ use tokio::time::timeout_at;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+pub use componentize::componentize;
 pub use precompile::{Precompiled, precompile};
 
 use crate::bindings::PluginPre;
@@ -42,7 +44,10 @@ pub(crate) async fn load(shared: Arc<Shared>, source: PluginSource) -> Result<Pl
             check_pin(&label, &wasm, sha256.as_deref())?;
             (label, wasm, None)
         }
-        PluginSource::Bytes { name, wasm } => (name, wasm, None),
+        PluginSource::Bytes { name, wasm } => {
+            check_size(&name, &wasm)?;
+            (name, wasm, None)
+        }
     };
     let verified = verify::verify(&label, &wasm)?;
     let sha256 = sha256_hex(&wasm);
@@ -91,14 +96,18 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     file.take(WASM_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
-    if bytes.len() as u64 > WASM_BYTES_MAX {
-        let plugin = path.display().to_string();
+    check_size(&path.display().to_string(), &bytes)?;
+    Ok(bytes)
+}
+
+fn check_size(label: &str, wasm: &[u8]) -> Result<(), LoadError> {
+    if wasm.len() as u64 > WASM_BYTES_MAX {
         return Err(LoadError::TooLarge {
-            plugin,
+            plugin: label.to_owned(),
             bytes_max: WASM_BYTES_MAX,
         });
     }
-    Ok(bytes)
+    Ok(())
 }
 
 fn check_pin(label: &str, wasm: &[u8], pin: Option<&str>) -> Result<(), LoadError> {

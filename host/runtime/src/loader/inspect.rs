@@ -12,6 +12,8 @@ pub(super) struct Inspection {
     pub(super) exports: Vec<String>,
     pub(super) manifests: Vec<Vec<u8>>,
     pub(super) core_module: bool,
+    /// Module and name of what a core module imports; a component's modules are wired up inside it.
+    pub(super) core_imports: Vec<(String, String)>,
 }
 
 pub(super) fn inspect(wasm: &[u8]) -> wasmparser::Result<Inspection> {
@@ -24,6 +26,13 @@ pub(super) fn inspect(wasm: &[u8]) -> wasmparser::Result<Inspection> {
                 found.core_module |= depth == 1 && encoding == Encoding::Module;
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ImportSection(imports) if depth == 1 => {
+                for import in imports.into_imports() {
+                    let import = import?;
+                    let names = (import.module.to_owned(), import.name.to_owned());
+                    found.core_imports.push(names);
+                }
+            }
             Payload::ComponentImportSection(imports) if depth == 1 => {
                 for import in imports {
                     found.imports.push(import?.name.name.to_owned());

@@ -1,8 +1,7 @@
 //! From a first-party core module to what the binary includes. Runs at build time, in
-//! `keyturn-precompile`; the same first half serves `keyturn plugin build`.
+//! `keyturn-precompile`.
 
-use wit_component::ComponentEncoder;
-
+use super::componentize::componentize;
 use super::verify::verify;
 use crate::error::LoadError;
 use crate::sandbox::compiling_engine;
@@ -17,17 +16,9 @@ pub struct Precompiled {
     pub cwasm: Vec<u8>,
 }
 
-/// Makes a core module (as `cargo build --target wasm32-unknown-unknown` writes it) a component,
-/// verifies it like any other plugin, and compiles it. `label` names it in errors.
+/// Makes a core module a component, verifies it like any other plugin, and compiles it. `label` names it in errors.
 pub fn precompile(label: &str, core: &[u8]) -> Result<Precompiled, LoadError> {
-    let encoded = ComponentEncoder::default()
-        .validate(true)
-        .module(core)
-        .and_then(|encoder| encoder.encode());
-    let wasm = encoded.map_err(|error| LoadError::Invalid {
-        plugin: label.to_owned(),
-        cause: format!("{error:#}"),
-    })?;
+    let wasm = componentize(label, core)?;
     let name = verify(label, &wasm)?.manifest.name;
     let failed = |error: wasmtime::Error| LoadError::Engine {
         cause: format!("{error:#}"),

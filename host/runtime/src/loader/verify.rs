@@ -30,7 +30,8 @@ pub(super) fn verify(label: &str, wasm: &[u8]) -> Result<Verified, LoadError> {
         cause: error.to_string(),
     })?;
     if inspection.core_module {
-        return Err(LoadError::CoreModule { plugin: plugin() });
+        let foreign = foreign_in_core(label, &inspection);
+        return Err(foreign.unwrap_or_else(|| LoadError::CoreModule { plugin: plugin() }));
     }
     let version = version(label, &inspection)?;
     let imports = imports(label, &inspection, version)?;
@@ -114,6 +115,26 @@ fn foreign(label: &str, import: &str, version: &'static str) -> LoadError {
     }
 }
 
+/// The first import of a core module of which no component of the contract can be made, if the mistake behind it is
+/// a usual one.
+pub(super) fn foreign_in_core(label: &str, inspection: &Inspection) -> Option<LoadError> {
+    inspection.core_imports.iter().find_map(|(module, name)| {
+        let plugin = label.to_owned();
+        let import = crate::text::line(&format!("{module}/{name}"), 256);
+        match module.as_str() {
+            "env" => Some(LoadError::ImportUndefined {
+                plugin,
+                symbol: crate::text::line(name, 256),
+            }),
+            _ if module.starts_with("wasi") => Some(LoadError::ImportWasi { plugin, import }),
+            _ if module.starts_with("__wbindgen") => {
+                Some(LoadError::ImportBrowser { plugin, import })
+            }
+            _ => None,
+        }
+    })
+}
+
 fn manifest(label: &str, inspection: &Inspection, version: &str) -> Result<Manifest, LoadError> {
     let plugin = || label.to_owned();
     let bytes = match inspection.manifests.as_slice() {
@@ -134,7 +155,6 @@ fn manifest(label: &str, inspection: &Inspection, version: &str) -> Result<Manif
         plugin: plugin(),
         source,
     })?;
-    known(label, &manifest.contract)?;
     if manifest.contract != version {
         return Err(LoadError::ContractMismatch {
             plugin: plugin(),

@@ -144,7 +144,7 @@ async fn a_file_that_is_too_large_is_refused() {
     assert_eq!(
         load(source).await.err().unwrap().to_string(),
         format!(
-            "{shown} is larger than the 8388608 bytes that a plugin may have; build it with `keyturn plugin build`, which optimises for size"
+            "{shown} is larger than the 8388608 bytes that a plugin may have; build it for size: opt-level = \"s\", lto = true and strip = true under [profile.release]"
         )
     );
 }
@@ -161,7 +161,7 @@ async fn another_contract_version_is_refused() {
         refused(wasm, &speaks(version)).await;
     }
     let manifest = MANIFEST.replace("contract = \"0.1.0\"", "contract = \"9.9.9\"");
-    refused(guest(&manifest), &speaks("9.9.9")).await;
+    refused(guest(&manifest), "guest speaks keyturn:rotation@0.1.0, but its manifest says contract = \"9.9.9\"; write contract = \"0.1.0\" into plugin.toml").await;
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn foreign_imports_are_refused() {
         "{}\npackage wasi:cli@0.2.0 {{ interface environment {{ f: func(); }} }}",
         nested("wasi:cli/environment@0.2.0")
     );
-    refused(component(&wit), "guest imports wasi:cli/environment@0.2.0, and plugins have no WASI; build it for wasm32-unknown-unknown instead of a wasi target").await;
+    refused(component(&wit), "guest imports wasi:cli/environment@0.2.0, and plugins have no WASI; build it with `keyturn plugin build`, which takes wasm32-unknown-unknown and no wasi target; if a dependency calls WASI on that target too, `cargo tree --target wasm32-unknown-unknown` shows who brings wasi, wasip1 or wasip2: do without it").await;
     let wit = format!(
         "{}\npackage evil:host@1.0.0 {{ interface files {{ f: func(); }} }}",
         nested("evil:host/files@1.0.0")
