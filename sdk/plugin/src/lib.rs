@@ -35,7 +35,7 @@ pub mod clock;
 pub mod endpoint;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
-#[cfg(all(target_arch = "wasm32", getrandom_backend = "custom"))]
+#[cfg(target_arch = "wasm32")]
 mod getrandom_hook;
 pub mod http;
 pub mod key_derivation;
