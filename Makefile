@@ -18,7 +18,8 @@ PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build demo test fuzz soak bench evidence evidence-check lint deny wasm-target plugins postgresql redis nextest
+.PHONY: help build demo test fuzz soak bench evidence evidence-check lint deny wasm-target plugins \
+  postgresql redis nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
@@ -39,6 +40,7 @@ demo: build
 
 test: plugins postgresql redis nextest
 	$(CARGO) build --workspace --bins
+	$(CARGO) fetch --quiet --target $(WASM)
 	$(CARGO) nextest run --workspace --test-threads $(TEST_THREADS)
 	$(CARGO) test --workspace --doc --quiet
 
@@ -78,6 +80,7 @@ lint:
 	$(CARGO) fmt --check --manifest-path tests/fuzz/libfuzzer/Cargo.toml
 	$(CARGO) fmt --check --manifest-path host/runtime/tests/guest/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/hostile/guest/Cargo.toml
+	rustfmt --check --edition 2024 host/keyturn/src/commands/plugin/template/lib.rs
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 # The advisory database is fetched over the network; without it, the other checks still decide.

@@ -44,7 +44,7 @@ pub(crate) enum Command {
     OnStore(OnStore),
     /// What happened to a secret, oldest first.
     History(History),
-    /// Look at plugins.
+    /// Look at plugins, and make them.
     #[command(subcommand)]
     Plugin(Plugin),
     /// Print a completion script for a shell.
@@ -193,13 +193,36 @@ pub(crate) enum Plugin {
         /// A name from `plugin list`, or a .wasm file.
         plugin: String,
     },
+    /// Make a folder with a small plugin in it, to be changed into your own.
+    New(NewPlugin),
+    /// Compile a plugin into `keyturn/NAME.wasm` of cargo's target folder.
+    Build(BuildPlugin),
     /// Whether a plugin is fit to hold production credentials: runs it under the real engine and breaks what it talks to.
-    Check(PluginCheck),
+    Check(CheckPlugin),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewPlugin {
+    /// The plugin's name, such as `door-pin`.
+    pub(crate) name: String,
+    /// The folder of keyturn-sdk: `sdk/plugin` of a clone of Keyturn's repository. It is not on crates.io yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sdk: PathBuf,
+    /// The folder to make it in; left out: NAME, here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildPlugin {
+    /// The folder of the plugin's crate.
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
 }
 
 /// Exit code 0: fit; 5: a check failed; 7: nothing failed, and something was not checked.
 #[derive(Debug, Args)]
-pub(crate) struct PluginCheck {
+pub(crate) struct CheckPlugin {
     /// A .wasm file, or a name from `plugin list`.
     pub(crate) plugin: String,
     /// A server that is there for this alone, as scheme://user:password@host:port/database; its credentials are changed.

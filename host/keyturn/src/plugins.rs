@@ -120,7 +120,8 @@ impl<'a> Plugins<'a> {
         self.load_from(PluginSource::Bytes { name, wasm }).await
     }
 
-    async fn load_from(&self, source: PluginSource) -> Result<Plugin> {
+    /// Loads a plugin from wherever it is.
+    pub(crate) async fn load_from(&self, source: PluginSource) -> Result<Plugin> {
         // The message names its cause already.
         let loaded = self.runtime.load(source).await;
         loaded.map_err(|error| anyhow!("{error}"))
@@ -132,6 +133,11 @@ impl<'a> Plugins<'a> {
             sha256: self.tables.get(name).and_then(|table| table.sha256.clone()),
         }
     }
+}
+
+/// Whether this binary has a plugin of that name, which no file replaces.
+pub(crate) fn is_shipped(name: &str) -> bool {
+    bundled(name).is_some()
 }
 
 /// The shipped plugin of that name.

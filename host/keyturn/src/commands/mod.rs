@@ -4,7 +4,6 @@ mod assist;
 mod history;
 mod init;
 mod plugin;
-mod plugin_check;
 mod retire;
 mod rotate;
 mod run_report;

@@ -1,4 +1,10 @@
-//! `keyturn plugin …`: what a plugin is and asks for, before anything is granted. Needs no store.
+//! `keyturn plugin …`: how a plugin is made, what it is and what it asks for, before anything is granted. Needs no
+//! store.
+
+mod build;
+mod cargo;
+mod check;
+mod new;
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
@@ -8,7 +14,6 @@ use keyturn_config::Config;
 use keyturn_runtime::{LogRecord, LogSink, Plugin as LoadedPlugin};
 use serde_json::{Value, json};
 
-use super::plugin_check;
 use crate::{
     cli::{Global, Plugin},
     output,
@@ -17,8 +22,9 @@ use crate::{
 };
 
 pub(crate) async fn run(global: &Global, command: Plugin) -> Result<ExitCode> {
-    // Pins and capabilities of the configuration hold here too, if there is one.
-    let tables = if global.config.exists() {
+    // Pins and capabilities of the configuration hold here too, if there is one. Authors need none.
+    let authoring = matches!(command, Plugin::New(_) | Plugin::Build(_));
+    let tables = if !authoring && global.config.exists() {
         Config::read(&global.config).map_err(refuse)?.plugins
     } else {
         Default::default()
@@ -27,7 +33,9 @@ pub(crate) async fn run(global: &Global, command: Plugin) -> Result<ExitCode> {
     match command {
         Plugin::List => list(global, &plugins).await,
         Plugin::Inspect { plugin } => inspect(global, &plugins, &plugin).await,
-        Plugin::Check(arguments) => plugin_check::run(global, &plugins, &arguments).await,
+        Plugin::New(arguments) => new::run(global, &arguments),
+        Plugin::Build(arguments) => build::run(global, &plugins, &arguments).await,
+        Plugin::Check(arguments) => check::run(global, &plugins, &arguments).await,
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use keyturn_conformance::{Entry, Report, Ruling, Sample, Target, Verdict, check};
 
 use crate::{
-    cli::{Global, PluginCheck},
+    cli::{Global, CheckPlugin},
     exit::Code,
     output,
     plugins::Plugins,
@@ -16,7 +16,7 @@ use crate::{
 pub(crate) async fn run(
     global: &Global,
     plugins: &Plugins<'_>,
-    arguments: &PluginCheck,
+    arguments: &CheckPlugin,
 ) -> Result<ExitCode> {
     let (label, wasm) = plugins.bytes(&arguments.plugin).map_err(refuse)?;
     let targets = arguments.target.iter().map(|url| Target::parse(url));
