@@ -18,13 +18,14 @@ PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build demo test fuzz soak bench evidence evidence-check lint deny wasm-target plugins \
+.PHONY: help build demo test component fuzz soak bench evidence evidence-check lint deny wasm-target plugins \
   postgresql redis nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
 	@echo "make demo    rotate a PostgreSQL role, a Redis password, tokens, keys of several kinds and a vendor's key"
 	@echo "make test    everything that must pass before a change lands"
+	@echo "make component   what authors may use instead of \`keyturn plugin build\`: cargo component"
 	@echo "make fuzz    each fuzz target for SECONDS=30"
 	@echo "make soak    kill, cut and delay rotations at random: SECONDS=600, SEED=… to repeat one"
 	@echo "make bench   what Keyturn costs against plain programs, into tests/bench/RESULTS.md"
@@ -43,6 +44,16 @@ test: plugins postgresql redis nextest
 	$(CARGO) fetch --quiet --target $(WASM)
 	$(CARGO) nextest run --workspace --test-threads $(TEST_THREADS)
 	$(CARGO) test --workspace --doc --quiet
+
+# Plugins built by `cargo component build` are what `keyturn plugin build` makes. Not part of `make test`: the tool
+# takes minutes to install.
+component: build nextest
+	@command -v cargo-component >/dev/null || \
+	  $(CARGO) install cargo-component --version $(COMPONENT_VERSION) --locked --root $(TOOLS)
+	@# Whatever it builds for, it wants this one too.
+	@rustup target add wasm32-wasip1
+	$(CARGO) fetch --quiet --target $(WASM)
+	$(CARGO) nextest run --workspace --profile component --run-ignored only
 
 # `make test` replays each target's corpus and runs a few thousand seeded mutations of it, too.
 fuzz: SECONDS ?= 30
