@@ -3,6 +3,7 @@
 //! the workspace's own lock file.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod building;
 mod component;
 mod mistakes;
 mod naming;
