@@ -91,6 +91,7 @@ lint:
 	$(CARGO) fmt --check --manifest-path tests/fuzz/libfuzzer/Cargo.toml
 	$(CARGO) fmt --check --manifest-path host/runtime/tests/guest/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/hostile/guest/Cargo.toml
+	$(CARGO) fmt --check --manifest-path tests/conformance/guest/Cargo.toml
 	rustfmt --check --edition 2024 host/keyturn/src/commands/plugin/template/lib.rs
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 

@@ -101,12 +101,13 @@ struct Written {
 /// The stage of the command line.
 pub struct Sample {
     has_target: bool,
-    scene: Mutex<Scene>,
+    /// None: there is no secret.
+    scene: Mutex<Option<Scene>>,
     answers: Mutex<std::vec::IntoIter<Answers>>,
 }
 
 impl Sample {
-    /// For a plugin that could not be loaded: nothing gets as far as asking.
+    /// No secret at all: the file alone is checked.
     pub fn none() -> Self {
         Self {
             has_target: false,
@@ -181,7 +182,7 @@ impl Sample {
         }
         Ok(Self {
             has_target: !targets.is_empty(),
-            scene: Mutex::new(scene),
+            scene: Mutex::new(Some(scene)),
             answers: Mutex::new(written.answers.into_iter()),
         })
     }
@@ -280,11 +281,10 @@ impl Stage for Sample {
     }
 
     async fn scene(&self) -> Result<Scene, String> {
-        Ok(self
-            .scene
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone())
+        let scene = self.scene.lock().unwrap_or_else(PoisonError::into_inner);
+        scene.clone().ok_or_else(|| {
+            "there is no secret to check it with: the secret schema has no example, and no --sample is given".to_owned()
+        })
     }
 
     fn answers(&self, asked: &InputRequest) -> Result<Answers, String> {
@@ -302,7 +302,9 @@ impl Stage for Sample {
     fn leave(&self, current: &str) {
         if self.has_target {
             let mut scene = self.scene.lock().unwrap_or_else(PoisonError::into_inner);
-            current.clone_into(&mut scene.secret);
+            if let Some(scene) = scene.as_mut() {
+                current.clone_into(&mut scene.secret);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use harness::scratch::Scratch;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The clone that the tests are of.
 pub(crate) fn root() -> PathBuf {
@@ -103,14 +103,22 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     }
 }
 
-/// Whether a component is a plugin as this keyturn wants it; what it says about itself.
+/// Whether a component is a plugin that no check finds unfit; what it says about itself.
 #[track_caller]
 pub(crate) fn passes(component: &Path) -> Value {
     let dir = component.parent().unwrap();
     let mut inspect = command("keyturn", dir);
     inspect.args(["plugin", "inspect", "--json"]).arg(component);
     let shown = run(&mut inspect).succeeded();
-    serde_json::from_str(&shown.stdout()).unwrap()
+    let shown: Value = serde_json::from_str(&shown.stdout()).unwrap();
+    let mut check = command("keyturn", dir);
+    check.args(["plugin", "check", "--json"]).arg(component);
+    let report: Value = serde_json::from_str(&run(&mut check).stdout()).unwrap();
+    // What needs a server stays open.
+    let reaches_out = shown["manifest"]["endpoints"] != json!({});
+    let wanted = if reaches_out { "incomplete" } else { "fit" };
+    assert_eq!(report["verdict"], wanted, "{report}");
+    shown
 }
 
 /// The crate of a plugin.

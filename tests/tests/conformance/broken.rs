@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use harness::guests;
-use keyturn_conformance::{CHECKS, Report, Scene, Tls};
+use keyturn_conformance::{CHECKS, Report, Ruling, Scene, Tls};
 use keyturn_runtime::TlsMode;
 use serde_json::{Value, json};
 use wasm_encoder::{ComponentSection as _, CustomSection};
@@ -141,7 +141,7 @@ fn a_sound_plugin_passes_every_check() {
     let passed = report
         .checks
         .iter()
-        .filter(|entry| entry.ruling == keyturn_conformance::Ruling::Passed);
+        .filter(|entry| entry.ruling == Ruling::Passed);
     assert_eq!(
         passed.count(),
         CHECKS.len(),
@@ -164,7 +164,7 @@ fn fails_only(check: &str, defect: Defect) {
     let report = report_of(defect);
     let failed: Vec<_> = report.failures().map(|entry| entry.id).collect();
     assert_eq!(failed, [check]);
-    println!("evidence: conformance, plugins that are broken on purpose: 1 broken plugins");
+    println!("evidence: conformance, broken on purpose: 1 broken plugins");
 }
 
 use Defect::{Manifest, Marked, Padded};

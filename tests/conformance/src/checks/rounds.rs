@@ -77,6 +77,11 @@ async fn create(world: &World<'_>, from: &Version, purpose: Purpose) -> Result<V
 pub(crate) async fn overlap_zero(world: &World<'_>) -> Checked {
     let first = world.current().await?;
     let second = world.candidate().await?;
+    if ends_by_word_alone(world, &first, &second).await? {
+        return Err(Stop::not_applicable(
+            "an earlier value of it ends by an operator's word alone, whatever the overlap",
+        ));
+    }
     let call = world.call(&second, &[]);
     let third = world
         .create(&call, Purpose::Replace, 0, None)
@@ -96,6 +101,17 @@ pub(crate) async fn overlap_zero(world: &World<'_>) -> Checked {
         ));
     }
     Ok(())
+}
+
+/// Keys that decrypt what was encrypted under them: nothing but a person knows when they are not needed any more.
+async fn ends_by_word_alone(
+    world: &World<'_>,
+    first: &Version,
+    second: &Version,
+) -> Result<bool, Stop> {
+    let plan = world.finish(&world.call(first, &[]), second).await;
+    let plan = plan.map_err(|error| world.kit.stop("`finish`", &error))?;
+    Ok(plan.how.by_operator && world.manifest().endpoints.is_empty())
 }
 
 pub(crate) async fn own_round(world: &World<'_>) -> Checked {

@@ -287,6 +287,14 @@ pub(crate) const ROWS: &[Row] = &[
         &[exact("hostile deeds", &["hostile guests"])],
     ),
     row(
+        "A plugin that `keyturn plugin check` calls fit keeps these promises, and so do the shipped ones",
+        "each shipped plugin with each strategy at real servers; for each check a plugin that fails it and no other",
+        &[
+            exact("checks", &["conformance of shipped plugins"]),
+            exact("broken plugins", &["conformance, broken on purpose"]),
+        ],
+    ),
+    row(
         "No input breaks a parser",
         "each corpus, and seeded mutations of it",
         &[exact("inputs", SEEDED)],

@@ -3,10 +3,10 @@
 use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
-use keyturn_conformance::{Entry, Report, Ruling, Sample, Target, Verdict, check};
+use keyturn_conformance::{Entry, Report, Ruling, Sample, SampleError, Target, Verdict, check};
 
 use crate::{
-    cli::{Global, CheckPlugin},
+    cli::{CheckPlugin, Global},
     exit::Code,
     output,
     plugins::Plugins,
@@ -27,12 +27,8 @@ pub(crate) async fn run(
         Err(_) => Ok(Sample::none()),
     };
     let sample = match sample {
-        Err(error @ keyturn_conformance::SampleError::NoExample) if arguments.sample.is_none() => {
-            output::to_stderr(&format!(
-                "keyturn: {error}; without one only the file is checked"
-            ));
-            Sample::none()
-        }
+        // The report says that it is missing.
+        Err(SampleError::NoExample) => Sample::none(),
         sample => sample.map_err(refuse)?,
     };
     let mut unwritten = None;

@@ -22,7 +22,9 @@ impl Rotator for Plugin {
             }],
             settings_schema: r#"{"type":"object","properties":{}}"#.to_owned(),
             // What stands under `properties` is the plugin's own; the host keeps the rest as it is.
-            secret_schema: r#"{"type":"object","required":["pin"],"properties":{"pin":{}}}"#
+            // The example, which is made up, is what `keyturn plugin check` begins with.
+            secret_schema: r#"{"type":"object","required":["pin"],
+                "properties":{"pin":{"type":"string"}},"examples":[{"pin":"000000"}]}"#
                 .to_owned(),
         }
     }
