@@ -100,10 +100,12 @@ impl Session {
             .load(config.plugin())
             .await
             .map_err(|error| refuse(config.plugin_error(&self.config, format!("{error:#}"))))?;
+        let settings = self.config.grant(config).map_err(refuse)?.settings;
         for other in self.config.beside(config) {
             // One that cannot be loaded is reported in its own turn, and changes nothing.
             if let Ok(neighbour) = plugins.load(other.plugin()).await
-                && let Some(member) = plugin.contests(&neighbour)
+                && let Ok(theirs) = self.config.grant(other)
+                && let Some(member) = plugin.contests(&settings, &neighbour, &theirs.settings)
             {
                 let problem = format!(
                     "the member \"{member}\" of {} is also written by the plugin of {}; give each \

@@ -4,7 +4,7 @@
 mod check;
 mod created;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -100,7 +100,7 @@ impl GrantedPlugin {
 
     /// A whole new value, or questions for the operator. Opens no connection.
     pub async fn create(&self, call: &Call, request: &CreateRequest) -> Result<Created, CallError> {
-        let owned = owned(self.inner.plugin.descriptor());
+        let owned = self.owned();
         if owned.is_none() && !call.credential.is_empty() {
             return Err(created::owns_nothing(&self.inner.plugin.manifest().name));
         }
@@ -239,6 +239,11 @@ impl GrantedPlugin {
             return Err(live.invalid("for a target to which it opened no connection in this call"));
         }
         Ok(())
+    }
+
+    /// None: the whole value.
+    fn owned(&self) -> Option<BTreeSet<&str>> {
+        owned(self.inner.plugin.descriptor(), &self.inner.grant.settings)
     }
 
     async fn start(

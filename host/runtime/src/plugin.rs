@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::Value;
 use wasmtime::component::Component;
 
 use crate::capability::Capability;
@@ -48,10 +49,10 @@ impl Plugin {
         &self.inner.imports
     }
 
-    /// A member of a secret that both plugins want to write and that may be secret: they cannot serve
-    /// credentials of one secret.
-    pub fn contests(&self, other: &Self) -> Option<String> {
-        ownership::contested(self, other)
+    /// A member of a secret that both plugins, under the settings of two credentials, want to write and that may be
+    /// secret: the credentials cannot share one secret.
+    pub fn contests(&self, settings: &Value, other: &Self, theirs: &Value) -> Option<String> {
+        ownership::contested((self, settings), (other, theirs))
     }
 
     /// Checks the operator's grant against the manifest, the imports, the settings schema and the

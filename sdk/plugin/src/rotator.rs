@@ -13,7 +13,9 @@ pub trait Rotator {
     /// What the plugin is and which strategies it knows; the first is the default. Its secret schema names
     /// under `properties` every member that the plugin writes: the host refuses a created value in
     /// which any other member changed, and a plugin that names none where a secret holds several
-    /// credentials.
+    /// credentials. A property with `"x-keyturn-when": {"SETTING": VALUE}` belongs only to credentials
+    /// whose settings have that value (all of them, if several are named): that is how one plugin
+    /// serves several credentials of one secret.
     fn describe() -> Descriptor;
 
     /// A whole new value, or a request for operator input. Reaches no target, and need not be

@@ -9,7 +9,7 @@ use crate::call::Purpose;
 use crate::host::Answers;
 use crate::manifest::Manifest;
 use crate::outcome::{Descriptor, Strategy, TargetEffect};
-use crate::settings;
+use crate::{ownership, settings};
 
 /// Takes the generated type over; the inner error is a schema that is no JSON.
 pub(super) fn take(answers: &Answers<'_>, raw: t::Descriptor) -> Result<Descriptor, String> {
@@ -64,6 +64,7 @@ pub(super) fn check(
     }
     settings::check_schema(&descriptor.settings_schema)
         .map_err(|cause| format!("settings-schema: {cause}"))?;
+    ownership::check_schema(&descriptor).map_err(|cause| format!("secret-schema: {cause}"))?;
     Ok(descriptor)
 }
 
