@@ -61,11 +61,9 @@ fn check_imports(plugin: &Plugin, grant: &Grant) -> Result<(), GrantError> {
             Some(granted) if !granted.contains(capability) => {
                 format!("add \"{capability}\" to grant.capabilities")
             }
-            _ if capability.reaches_out() && grant.endpoints.is_empty() => {
-                format!(
-                    "grant one of its endpoints: {}",
-                    endpoints_of(plugin.manifest())
-                )
+            // An endpoint that must be there is asked for by name below; one that may be absent leads nowhere.
+            _ if capability.reaches_out() && plugin.manifest().endpoints.is_empty() => {
+                "its manifest declares no endpoint, so ask its author".into()
             }
             _ => continue,
         };
@@ -80,19 +78,6 @@ fn not_granted(plugin: &Plugin, capability: Capability, fix: String) -> GrantErr
         plugin: manifest.name.clone(),
         import: contract::interface(capability.name(), &manifest.contract),
         fix,
-    }
-}
-
-fn endpoints_of(manifest: &Manifest) -> String {
-    let tables: Vec<_> = manifest
-        .endpoints
-        .keys()
-        .map(|name| format!("[grant.endpoint.{name}]"))
-        .collect();
-    if tables.is_empty() {
-        "its manifest declares none, so ask its author".into()
-    } else {
-        tables.join(", ")
     }
 }
 

@@ -20,7 +20,8 @@ const PRIMARY: &str = "endpoint.primary = { hosts = [\"db.internal\"] }\n";
 
 #[tokio::test]
 async fn an_ungranted_import_is_refused() {
-    refused("", "plugin scripted imports keyturn:rotation/endpoint@0.1.0, which is not granted; grant one of its endpoints: [grant.endpoint.admin], [grant.endpoint.api], [grant.endpoint.nodes], [grant.endpoint.primary]").await;
+    // Without any of its endpoints, all of which are optional, it has the imports and nowhere to go.
+    granted("").await;
     let toml = format!(
         "capabilities = [\"endpoint\", \"http\", \"random\", \"clock\", \"log\"]\n{PRIMARY}"
     );
