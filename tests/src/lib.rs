@@ -6,6 +6,7 @@
 
 pub mod canary;
 pub mod guests;
+pub mod https;
 pub mod listeners;
 pub mod poll;
 pub mod postgres;

@@ -1,0 +1,188 @@
+//! A small HTTPS server with a certificate of ours, for the servers that stand in for vendors: it reads one request a
+//! connection, has it answered by whoever plays the vendor, and remembers what was asked.
+
+use std::io::{self, BufReader, Read as _, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::Value;
+
+use crate::tls::Identity;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+const BODY_BYTES_MAX: u64 = 1 << 20;
+
+/// What a client sent.
+pub struct Request {
+    /// Method and path: `GET /v1/account`.
+    pub asked: String,
+    /// What followed `Bearer `.
+    pub bearer: Option<String>,
+    pub body: Vec<u8>,
+}
+
+/// A status and the JSON that goes with it.
+pub type Answer = (u16, Value);
+
+/// A running server. Dropping it stops it.
+pub struct HttpsServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    answer: Box<dyn Fn(&Request) -> Answer + Send + Sync>,
+    /// Answered instead of anything else.
+    trouble: Mutex<Option<u16>>,
+    requests: Mutex<Vec<String>>,
+    stopping: AtomicBool,
+    tls: Arc<ServerConfig>,
+}
+
+impl HttpsServer {
+    /// On a free port of 127.0.0.1.
+    pub fn start(
+        identity: &Identity,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            answer: Box::new(answer),
+            trouble: Mutex::default(),
+            requests: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            tls: Arc::new(tls(identity)?),
+        });
+        let accepting = Arc::clone(&shared);
+        let acceptor = thread::spawn(move || accept_all(&accepting, &listener));
+        Ok(Self {
+            address,
+            shared,
+            acceptor: Some(acceptor),
+        })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on every request is answered with this status; `None`: as it should be.
+    pub fn have_trouble(&self, status: Option<u16>) {
+        *lock(&self.shared.trouble) = status;
+    }
+
+    /// Method and path of each request so far.
+    pub fn requests(&self) -> Vec<String> {
+        lock(&self.shared.requests).clone()
+    }
+}
+
+impl Drop for HttpsServer {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Wakes the acceptor, which sees that it should stop.
+        let _ = TcpStream::connect(self.address);
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+fn tls(identity: &Identity) -> io::Result<ServerConfig> {
+    let certificates = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(io::Error::other)?;
+    let key =
+        PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).map_err(io::Error::other)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|config| {
+            config
+                .with_no_client_auth()
+                .with_single_cert(certificates, key)
+        })
+        .map_err(io::Error::other)
+}
+
+fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
+    for connection in listener.incoming() {
+        if shared.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(connection) = connection else { continue };
+        let shared = Arc::clone(shared);
+        // A client that goes away in the middle is its own affair.
+        thread::spawn(move || {
+            let _ = shared.serve(connection);
+        });
+    }
+}
+
+impl Shared {
+    /// One request a connection.
+    fn serve(&self, connection: TcpStream) -> io::Result<()> {
+        connection.set_read_timeout(Some(TIMEOUT))?;
+        connection.set_write_timeout(Some(TIMEOUT))?;
+        let session = ServerConnection::new(Arc::clone(&self.tls)).map_err(io::Error::other)?;
+        let mut stream = BufReader::new(StreamOwned::new(session, connection));
+        let request = read(&mut stream)?;
+        lock(&self.requests).push(request.asked.clone());
+        let trouble = *lock(&self.trouble);
+        let (status, body) = match trouble {
+            Some(status) => (status, Value::Null),
+            None => (self.answer)(&request),
+        };
+        let body = body.to_string();
+        let stream = stream.get_mut();
+        write!(
+            stream,
+            "HTTP/1.1 {status} -\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )?;
+        stream.conn.send_close_notify();
+        stream.flush()
+    }
+}
+
+fn read(stream: &mut impl io::BufRead) -> io::Result<Request> {
+    let mut first = String::new();
+    stream.read_line(&mut first)?;
+    let (mut bearer, mut length) = (None, 0);
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
+        if name.eq_ignore_ascii_case("authorization") {
+            bearer = value.strip_prefix("Bearer ").map(str::to_owned);
+        } else if name.eq_ignore_ascii_case("content-length") {
+            length = value.parse().map_err(io::Error::other)?;
+        }
+    }
+    let mut body = Vec::new();
+    stream
+        .take(BODY_BYTES_MAX.min(length))
+        .read_to_end(&mut body)?;
+    let mut words = first.split(' ');
+    let mut word = || words.next().unwrap_or("");
+    Ok(Request {
+        asked: format!("{} {}", word(), word()),
+        bearer,
+        body,
+    })
+}
+
+/// What is behind the lock is whole after a panic, too.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
