@@ -11,7 +11,7 @@ DENY_VERSION := 0.20.2
 COMPONENT_VERSION := 0.21.1
 
 WASM := wasm32-unknown-unknown
-PLUGINS := postgres redis jwt api-key opaque stripe-assisted
+PLUGINS := postgres redis jwt api-key opaque stripe-assisted vendor-assisted
 PLUGIN_CRATES := $(addprefix keyturn-plugin-,$(PLUGINS))
 # Where the compiled plugins go; .cargo/config.toml names the same folder for the binary's build.
 PLUGINS_OUT := target/plugins

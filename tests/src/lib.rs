@@ -16,3 +16,4 @@ pub mod redis;
 pub mod scratch;
 pub mod stripe;
 pub mod tls;
+pub mod vendors;

@@ -83,7 +83,9 @@ pub(crate) fn elsewhere(
     }
     let retiring = labels.holder(Label::Retiring).cloned()?;
     let debtor = notes.debtor(retiring.as_str()).filter(is_other)?;
-    if credential.facts().effect != Effect::None {
+    // There is one such label, and this credential's own old value would need it.
+    let facts = credential.facts();
+    if facts.effect != Effect::None || facts.needs_operator {
         return Some((retiring, debtor.to_owned()));
     }
     labels.put(Label::Retiring, None);

@@ -29,3 +29,4 @@ mod redis;
 mod rivals;
 mod secrets;
 mod tokens;
+mod vendors;

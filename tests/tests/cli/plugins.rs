@@ -29,6 +29,7 @@ fn the_shipped_plugins_are_listed() {
         "postgres",
         "redis",
         "stripe-assisted",
+        "vendor-assisted",
     ];
     assert_eq!(names, shipped);
     workspace

@@ -235,6 +235,8 @@ fn plugin_folders_have_the_same_shape() {
         "Cargo.toml",
         "README.md",
         "plugin.toml",
+        // What a plugin knows of each vendor, as data.
+        "profiles",
         "schema",
         "src",
         "tests",

@@ -1,0 +1,190 @@
+//! `test` and `probe`: what a secret is worth, asked of the vendor itself, and where it belongs.
+
+use keyturn_sdk::{Context, Error, Finding, Level, Liveness, Outcome, Verdict, Version};
+use serde_json::Value;
+
+use crate::ask;
+use crate::holding::{self, Belongs, Holding};
+use crate::profile::{Check, Meaning, Profile, Vendor};
+use crate::values::Values;
+
+/// The candidate is of AWSCURRENT's place, works, and may do what it is for; a secret that nobody has does not work.
+pub(crate) fn test(ctx: &Context, candidate: &Version) -> Result<Outcome, Error> {
+    let vendor = Vendor::of(ctx)?;
+    let profile = &vendor.profile;
+    let current = Holding::read(&vendor, &ctx.current, "AWSCURRENT")?;
+    let new = Holding::read(&vendor, candidate, "the candidate")?;
+    let values = new.values(&vendor, "the candidate")?;
+    // The same secret in another value: nothing is new about it.
+    let is_current = new.secret() == current.secret();
+    let mut outcome = Outcome::done();
+    match holding::compare(&vendor, &new, &current) {
+        Belongs::Apart(called) => {
+            return Err(Error::rejected(format!(
+                "the new value is of another {called} than the one that the secret is for; AWSCURRENT stays"
+            )));
+        }
+        Belongs::Unknown(parts) if !is_current => outcome = outcome.finding(unverified(&parts)),
+        Belongs::Unknown(_) | Belongs::Together => {}
+    }
+    let Some(check) = &profile.check else {
+        return Ok(outcome.finding(unasked(profile)));
+    };
+    ask::wrong_is_refused(profile, check, &values)?;
+    let whose = if is_current {
+        "AWSCURRENT's secret"
+    } else {
+        "the new secret"
+    };
+    let (meaning, answer) = ask::check(profile, check, &values, whose)?;
+    accept(
+        profile,
+        meaning,
+        "it lacks the right to be asked about",
+        is_current,
+    )?;
+    let missing = missing_rights(&vendor, check, &answer)?;
+    if is_current {
+        // It is in use already; what has become of its rights is no reason to keep an old one.
+        return Ok(match missing {
+            Some(missing) => outcome.finding(lacks(profile, &missing)),
+            None => outcome,
+        });
+    }
+    if let Some(missing) = missing {
+        return Err(Error::permission(format!(
+            "{missing}; AWSCURRENT stays; give it what is missing, or bring another one"
+        )));
+    }
+    try_out(&vendor, &values)?;
+    Ok(outcome)
+}
+
+fn accept(profile: &Profile, meaning: Meaning, lacks: &str, is_current: bool) -> Result<(), Error> {
+    let vendor = &profile.vendor;
+    match meaning {
+        Meaning::Live => Ok(()),
+        Meaning::Forbidden => Err(Error::permission(format!(
+            "{vendor} knows the secret, but {lacks}; AWSCURRENT stays; give it that right, or bring another one"
+        ))
+        .code("403")),
+        Meaning::Dead if is_current => Err(Error::auth(format!(
+            "{vendor} refuses AWSCURRENT's secret; nothing was changed"
+        ))),
+        // Nothing has changed anywhere: another one may be tried.
+        Meaning::Dead => Err(Error::rejected(format!(
+            "{vendor} refuses the new secret: it is mistyped, of something else, or ended already; AWSCURRENT stays"
+        ))),
+    }
+}
+
+/// What a secret lacks of the rights that it needs, in words.
+fn missing_rights(vendor: &Vendor, check: &Check, answer: &Value) -> Result<Option<String>, Error> {
+    let Some(rights) = &check.rights else {
+        return Ok(None);
+    };
+    let listed = answer.pointer(&rights.list).and_then(Value::as_array);
+    let listed = listed.ok_or_else(|| {
+        Error::protocol(format!(
+            "the answer of {} does not list what the secret may do; look at grant.endpoint.api",
+            vendor.profile.vendor
+        ))
+    })?;
+    let wanted = vendor.list(&rights.setting);
+    let wanted = wanted.unwrap_or_else(|| rights.all.iter().map(String::as_str).collect());
+    let missing: Vec<_> = wanted
+        .into_iter()
+        .filter(|right| !listed.iter().any(|one| one == right))
+        .collect();
+    Ok((!missing.is_empty()).then(|| {
+        format!(
+            "the secret lacks {} at {} (what is demanded is the setting `{}`)",
+            missing.join(", "),
+            vendor.profile.vendor,
+            rights.setting
+        )
+    }))
+}
+
+/// Only where everything that it needs is configured.
+fn try_out(vendor: &Vendor, values: &Values) -> Result<(), Error> {
+    let profile = &vendor.profile;
+    let Some(trial) = &profile.trial else {
+        return Ok(());
+    };
+    if !trial
+        .needs
+        .iter()
+        .all(|name| vendor.setting(name).is_some())
+    {
+        return Ok(());
+    }
+    let (meaning, _) = ask::trial(profile, trial, values)?;
+    accept(
+        profile,
+        meaning,
+        &format!("{} was refused", trial.does),
+        false,
+    )
+}
+
+/// A secret that lacks a right is one all the same.
+pub(crate) fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> {
+    let vendor = Vendor::of(ctx)?;
+    let profile = &vendor.profile;
+    let holding = Holding::read(&vendor, subject, "the value to probe")?;
+    let switched_off = profile
+        .fields
+        .first()
+        .and_then(|field| field.switched_off.as_ref());
+    if let (Some(form), Some(secret)) = (switched_off, holding.secret())
+        && form.fits(secret)
+    {
+        return Ok(Verdict::new(Liveness::Dead));
+    }
+    let values = holding.values(&vendor, "the value to probe")?;
+    let Some(check) = &profile.check else {
+        return Ok(Verdict::new(Liveness::Unknown));
+    };
+    let (meaning, _) = ask::check(profile, check, &values, "the secret in question")?;
+    Ok(Verdict::new(match meaning {
+        Meaning::Live | Meaning::Forbidden => Liveness::Live,
+        Meaning::Dead => {
+            ask::wrong_is_refused(profile, check, &values)?;
+            Liveness::Dead
+        }
+    }))
+}
+
+fn unverified(parts: &[String]) -> Finding {
+    let parts = parts.join(" and ");
+    Finding {
+        id: "place-unverified".to_owned(),
+        level: Level::Warning,
+        summary: format!(
+            "AWSCURRENT does not tell its {parts}, so that nothing was there to compare the new value with"
+        ),
+        fix: Some("name it in the settings of the secret, for the next time".to_owned()),
+    }
+}
+
+fn lacks(profile: &Profile, missing: &str) -> Finding {
+    Finding {
+        id: "rights-missing".to_owned(),
+        level: Level::Warning,
+        summary: missing.to_owned(),
+        fix: Some(format!("give it what is missing at {}", profile.vendor)),
+    }
+}
+
+fn unasked(profile: &Profile) -> Finding {
+    Finding {
+        id: "not-asked".to_owned(),
+        level: Level::Note,
+        summary: format!(
+            "{} has no harmless question that only a right secret answers, so that only its form was looked at",
+            profile.vendor
+        ),
+        fix: None,
+    }
+}

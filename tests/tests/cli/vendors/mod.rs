@@ -1,0 +1,362 @@
+//! Vendors' keys in one secret, beside the internal API key: each profile through the binary against a server that
+//! answers as the vendor does.
+
+mod keys;
+
+use std::fs;
+
+use harness::tls::Authority;
+use harness::vendors::{Issued, VendorsLike};
+use serde_json::{Value, json};
+
+use crate::support::{Ended, Workspace};
+use keys::{Keys, SCOPES};
+
+const SECRET: &str = "festival-prod/api-keys";
+
+struct Vendors {
+    server: VendorsLike,
+    workspace: Workspace,
+}
+
+impl Vendors {
+    /// One secret with the internal key and the present keys of these vendors, all of them handed out.
+    fn start(kinds: &[Keys]) -> Self {
+        let authority = Authority::new("a vendor's authority").unwrap();
+        let identity = authority.issue(&["127.0.0.1"]).unwrap();
+        let server = VendorsLike::start(&identity).unwrap();
+        let workspace = Workspace::new();
+        fs::write(workspace.path("ca.pem"), authority.certificate_pem()).unwrap();
+        let vendors = Self { server, workspace };
+        vendors.configure(kinds, "");
+        let mut value = json!({
+            "internal_api_key": format!("festival_sk_live_{}", "k".repeat(43)),
+            "google_client_id": "google-client",
+            "facebook_app_id": "facebook-app",
+            "apple_client_id": "org.example.app",
+            "n": 1.5,
+        });
+        for keys in kinds {
+            vendors.hand_out(keys, &keys.old);
+            for (member, text) in keys.old.as_object().unwrap() {
+                value[member] = text.clone();
+            }
+        }
+        vendors.workspace.create(SECRET, &value.to_string());
+        vendors
+    }
+
+    /// `settings`: further ones of the first vendor.
+    fn configure(&self, kinds: &[Keys], settings: &str) {
+        let mut tables =
+            format!("[secret.\"{SECRET}\".credential.internal]\nplugin = \"api-key\"\n");
+        let mut settings = settings;
+        for keys in kinds {
+            tables += &self.table(
+                &format!("secret.\"{SECRET}\".credential.{}", keys.part),
+                keys.part,
+                settings,
+            );
+            settings = "";
+        }
+        self.workspace.configure(&tables);
+    }
+
+    fn table(&self, name: &str, profile: &str, settings: &str) -> String {
+        let port = self.server.address().port();
+        let granted = if profile == "sentry" {
+            String::new()
+        } else {
+            format!(
+                "grant.endpoint.api = {{ members = [\"127.0.0.1:{port}\"], ca = \"ca.pem\" }}\n"
+            )
+        };
+        format!(
+            "[{name}]\nplugin = \"vendor-assisted\"\nsettings = {{ profile = \"{profile}\"{settings} }}\n{granted}"
+        )
+    }
+
+    fn hand_out(&self, keys: &Keys, which: &Value) {
+        self.server.change(|issued| (keys.hand_out)(issued, which));
+    }
+
+    fn take_back(&self, keys: &Keys, which: &Value) {
+        self.server.change(|issued| (keys.take_back)(issued, which));
+    }
+
+    fn assist(&self, keys: &Keys, answer: &Value) -> Ended {
+        let name = format!("{SECRET}#{}", keys.part);
+        let arguments = ["assist", &name, "--value-stdin"];
+        self.workspace
+            .run_with(&arguments, &keys.answer(answer), &[])
+    }
+
+    fn retire_now(&self, keys: &Keys) -> Ended {
+        let name = format!("{SECRET}#{}", keys.part);
+        self.workspace.run(&["retire", &name, "--now"])
+    }
+
+    fn rotate(&self, part: &str) -> Ended {
+        self.workspace.run(&["rotate", &format!("{SECRET}#{part}")])
+    }
+
+    fn current(&self) -> Value {
+        self.workspace.current(SECRET)
+    }
+}
+
+/// In one secret, one after the other: each new key is checked and promoted, each old one ends with proof, and no
+/// rotation undoes another's.
+#[test]
+fn every_vendor_rotates_in_one_secret_and_undoes_nothing() {
+    let kinds = keys::all();
+    let vendors = Vendors::start(&kinds);
+    let mut expected = vendors.current();
+    for keys in kinds.iter().filter(|keys| keys.part != "sentry") {
+        vendors.hand_out(keys, &keys.new);
+        if keys.part == "facebook" {
+            vendors.take_back(keys, &keys.old);
+        }
+        vendors
+            .assist(keys, &keys.new)
+            .succeeded()
+            .says(&["rotated to"]);
+        for (member, text) in keys.new.as_object().unwrap() {
+            if expected[member] != *text {
+                expected[format!("previous_{member}")] = expected[member].clone();
+                expected[member] = text.clone();
+            }
+        }
+        assert_eq!(vendors.current(), expected, "{}", keys.part);
+        if keys.part != "facebook" {
+            vendors.retire_now(keys).failed(5, &["still works"]);
+            vendors.take_back(keys, &keys.old);
+        }
+        vendors.retire_now(keys).succeeded().says(&["is retired"]);
+        for member in keys.old.as_object().unwrap().keys() {
+            let members = expected.as_object_mut().unwrap();
+            members.remove(&format!("previous_{member}"));
+        }
+        assert_eq!(vendors.current(), expected, "{}", keys.part);
+    }
+    // Between them, what needs no operator.
+    vendors.rotate("internal").succeeded();
+    let rotated = vendors.current();
+    assert_ne!(rotated["internal_api_key"], expected["internal_api_key"]);
+    for (member, text) in expected.as_object().unwrap() {
+        assert!(
+            member.starts_with("internal") || rotated[member] == *text,
+            "{member}"
+        );
+    }
+    // Sentry is not asked, so nothing of the old value is kept.
+    let sentry = keys::sentry();
+    let before = vendors.server.requests().len();
+    let said = vendors.assist(&sentry, &sentry.new).succeeded();
+    assert!(
+        said.stderr.contains("only its form was looked at"),
+        "{said:?}"
+    );
+    let current = vendors.current();
+    assert_eq!(current["sentry_dsn"], sentry.new["sentry_dsn"]);
+    assert!(current["previous_sentry_dsn"].is_null());
+    assert_eq!(vendors.server.requests().len(), before);
+}
+
+#[test]
+fn what_a_vendor_refuses_changes_nothing() {
+    for keys in keys::all().into_iter().filter(|keys| keys.part != "sentry") {
+        let vendors = Vendors::start(std::slice::from_ref(&keys));
+        let before = vendors.current();
+        vendors
+            .assist(&keys, &keys.new)
+            .failed(5, &["refuses the new secret", "was not changed"]);
+        assert_eq!(vendors.current(), before);
+        assert!(!vendors.workspace.labels(SECRET).contains_key("AWSPENDING"));
+        // The next one may be right.
+        vendors.hand_out(&keys, &keys.new);
+        vendors.assist(&keys, &keys.new).succeeded();
+    }
+}
+
+#[test]
+fn a_server_that_takes_everything_proves_nothing() {
+    for keys in keys::all().into_iter().filter(|keys| keys.part != "sentry") {
+        let vendors = Vendors::start(std::slice::from_ref(&keys));
+        let before = vendors.current();
+        let everything = |issued: &mut Issued| issued.takes_everything = true;
+        vendors.server.change(everything);
+        vendors
+            .assist(&keys, &keys.new)
+            .failed(5, &["accepts a secret that nobody has"]);
+        assert_eq!(vendors.current(), before);
+    }
+}
+
+#[test]
+fn a_key_of_another_place_is_refused_before_anybody_is_asked() {
+    let mut apple = keys::apple();
+    apple.new["apple_team_id"] = json!("OTHERTEAM1");
+    let mut sentry = keys::sentry();
+    sentry.new =
+        json!({"sentry_dsn": sentry.old["sentry_dsn"].as_str().unwrap().replace("/7", "/8")});
+    for (keys, part) in [
+        (apple, "another team"),
+        (keys::firebase("another-project"), "another project"),
+        (sentry, "another project"),
+    ] {
+        let vendors = Vendors::start(std::slice::from_ref(&keys));
+        vendors.hand_out(&keys, &keys.new);
+        let before = vendors.current();
+        vendors
+            .assist(&keys, &keys.new)
+            .failed(5, &[part, "nothing was stored"]);
+        assert_eq!(vendors.current(), before);
+        assert_eq!(vendors.server.requests(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_key_without_the_scopes_waits_for_them() {
+    let keys = keys::sendgrid();
+    let vendors = Vendors::start(std::slice::from_ref(&keys));
+    let new = keys.new["sendgrid_api_key"].as_str().unwrap();
+    let scopes = |scopes: &[&str]| {
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        vendors
+            .server
+            .change(|issued| issued.sendgrid.insert(new.to_owned(), scopes));
+    };
+    scopes(&["mail.send"]);
+    vendors
+        .assist(&keys, &keys.new)
+        .failed(5, &["lacks templates.create", "goes on with it"]);
+    assert_eq!(
+        vendors.current()["sendgrid_api_key"],
+        keys.old["sendgrid_api_key"]
+    );
+    scopes(SCOPES);
+    vendors.rotate("sendgrid").succeeded();
+    assert_eq!(vendors.current()["sendgrid_api_key"], new);
+}
+
+#[test]
+fn a_test_mail_is_sent_where_sender_and_recipient_are_configured() {
+    let keys = keys::sendgrid();
+    let vendors = Vendors::start(std::slice::from_ref(&keys));
+    vendors.configure(
+        std::slice::from_ref(&keys),
+        ", sender = \"from@example.org\", recipient = \"to@example.org\"",
+    );
+    vendors.hand_out(&keys, &keys.new);
+    vendors.assist(&keys, &keys.new).succeeded();
+    let mails = vendors.server.change(|issued| issued.mails.clone());
+    assert_eq!(
+        mails,
+        [("from@example.org".to_owned(), "to@example.org".to_owned())]
+    );
+}
+
+/// The operator reads it before doing what cannot be undone.
+#[test]
+fn a_vendor_that_kills_the_old_key_at_once_is_announced() {
+    let keys = keys::facebook();
+    let vendors = Vendors::start(std::slice::from_ref(&keys));
+    let waits = vendors.rotate("facebook").succeeded();
+    waits.says(&[
+        "waits for an operator",
+        "the old one dies at that very moment",
+    ]);
+}
+
+#[test]
+fn without_a_grant_the_host_is_named_and_the_answer_is_kept() {
+    let keys = keys::google();
+    let vendors = Vendors::start(std::slice::from_ref(&keys));
+    vendors.hand_out(&keys, &keys.new);
+    vendors.workspace.configure(&format!(
+        "[secret.\"{SECRET}\".credential.google]\nplugin = \"vendor-assisted\"\nsettings = {{ profile = \"google\" }}\n"
+    ));
+    vendors.assist(&keys, &keys.new).failed(
+        5,
+        &[
+            "members = [\"oauth2.googleapis.com:443\"]",
+            "goes on with it",
+        ],
+    );
+    vendors.configure(std::slice::from_ref(&keys), "");
+    vendors.rotate("google").succeeded();
+    assert_eq!(
+        vendors.current()["google_client_secret"],
+        keys.new["google_client_secret"]
+    );
+}
+
+/// One plugin may serve one secret twice, though not with one profile.
+#[test]
+fn two_credentials_of_one_profile_do_not_share_a_secret() {
+    let keys = keys::sendgrid();
+    let vendors = Vendors::start(std::slice::from_ref(&keys));
+    let one = vendors.table(
+        &format!("secret.\"{SECRET}\".credential.one"),
+        "sendgrid",
+        "",
+    );
+    let other = vendors.table(
+        &format!("secret.\"{SECRET}\".credential.other"),
+        "sendgrid",
+        "",
+    );
+    vendors.workspace.configure(&(one + &other));
+    vendors
+        .rotate("one")
+        .failed(3, &["sendgrid_api_key", "is also written by", "#other"]);
+}
+
+/// Its old key stands under the secret's only label for that until it is proven dead.
+#[test]
+fn a_vendor_waits_until_the_old_key_of_another_has_ended() {
+    let kinds = [keys::sendgrid(), keys::google()];
+    let vendors = Vendors::start(&kinds);
+    let [sendgrid, google] = &kinds;
+    vendors.hand_out(sendgrid, &sendgrid.new);
+    vendors.hand_out(google, &google.new);
+    vendors.assist(sendgrid, &sendgrid.new).succeeded();
+    vendors
+        .assist(google, &google.new)
+        .failed(7, &[&format!("keyturn retire {SECRET}#sendgrid")]);
+    vendors.rotate("internal").succeeded();
+    vendors.take_back(sendgrid, &sendgrid.old);
+    vendors.retire_now(sendgrid).succeeded();
+    vendors.assist(google, &google.new).succeeded();
+}
+
+#[test]
+fn no_key_is_written_anywhere() {
+    let kinds = keys::all();
+    let vendors = Vendors::start(&kinds);
+    for keys in &kinds {
+        // First what the vendor refuses, then what it accepts.
+        vendors.assist(keys, &keys.new);
+        vendors.hand_out(keys, &keys.new);
+        vendors.assist(keys, &keys.new);
+        vendors.take_back(keys, &keys.old);
+        vendors.retire_now(keys);
+        assert_eq!(
+            vendors.current()[keys.secret],
+            keys.new[keys.secret],
+            "{}",
+            keys.part
+        );
+    }
+    let values: Vec<_> = kinds
+        .iter()
+        .flat_map(|keys| [&keys.old, &keys.new].map(|which| which[keys.secret].as_str().unwrap()))
+        .collect();
+    let scan = vendors.workspace.scan_for(&values, "");
+    assert_eq!(scan.findings, []);
+    println!(
+        "evidence: canary scan: {} bytes searched, 0 found",
+        scan.bytes
+    );
+}
