@@ -18,6 +18,7 @@ use crate::{
     engine::EngineOptions,
     event::What,
     notes::{Notes, Obligation, OperatorSteps},
+    parking::needs_answer,
     problem::{Failed, Problem, kebab},
     snapshot::{labels_of, observe},
 };
@@ -183,7 +184,11 @@ impl Effects<'_> {
             })
             .await?;
         }
-        let value = match credential.plugin.create(&call, &request).await? {
+        let created = match self.carry_over(&call, &request).await? {
+            Some(value) => Created::Value(value),
+            None => credential.plugin.create(&call, &request).await?,
+        };
+        let value = match created {
             Created::Value(value) => value,
             Created::NeedsInput(asked) => {
                 self.park(&asked).await?;
@@ -191,6 +196,9 @@ impl Effects<'_> {
                 return Ok(Event::InputNeeded);
             }
         };
+        if needs_answer(credential, &request) {
+            self.answered(Some(token)).await?;
+        }
         let put = self
             .source
             .store
@@ -263,8 +271,11 @@ impl Effects<'_> {
         let outcome = self
             .source
             .call(candidate, async |call| plugin.test(call, &value).await)
-            .await?;
-        Ok(self.outcome(outcome))
+            .await;
+        if matches!(&outcome, Err(failed) if failed.is_rejection()) {
+            self.answered(None).await?;
+        }
+        Ok(self.outcome(outcome?))
     }
 
     /// Asks what becomes of the value that is superseded, and writes it down before AWSCURRENT moves.
@@ -347,6 +358,7 @@ impl Effects<'_> {
             // The operator has answered, if one was waited for.
             if let Some(known) = notes.credentials.get_mut(&credential.name) {
                 known.waiting = None;
+                known.answered = None;
             }
             notes.prune(&described);
         })

@@ -29,6 +29,9 @@ pub struct CredentialNotes {
     /// The rotation that waits for an operator; nothing of it is stored yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// The version that holds an operator's answer, for as long as no promotion has used it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<String>,
     /// How long AWSCURRENT did not log in during the last rotation (replacing strategies only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap_ms: Option<u64>,

@@ -1,14 +1,24 @@
-//! A rotation that waits for an operator. Only a note says so: nothing is stored before the operator has answered, so
-//! that the wait survives every restart and losing it loses nothing.
+//! A rotation that waits for an operator, and what becomes of the answer. Only a note says that it waits: nothing is
+//! stored before the operator has answered, so that the wait survives every restart and losing it loses nothing.
 
-use keyturn_runtime::InputRequest;
-use keyturn_store::StoreError;
+use keyturn_protocol::{Goal, VersionId};
+use keyturn_runtime::{Call, CreateRequest, Created, InputRequest, Purpose};
+use keyturn_store::{ErrorKind, StoreError};
+use secrecy::SecretString;
 
 use crate::{
     call::CallSource,
+    credential::Credential,
     effect::Effects,
+    event::What,
     notes::{Notes, OperatorSteps, Waiting},
+    problem::Failed,
 };
+
+/// Whether a new value is made of what an operator brings.
+pub(crate) fn needs_answer(credential: &Credential, request: &CreateRequest) -> bool {
+    credential.strategy.needs_operator && request.purpose == Purpose::Replace
+}
 
 impl Effects<'_> {
     /// Asked again within its time, it waits for as long as it was told first.
@@ -37,5 +47,89 @@ impl Effects<'_> {
             }
         })
         .await
+    }
+
+    /// Writes down which version holds the operator's answer, before it is stored; `None`: it is of no use any more.
+    pub(crate) async fn answered(&self, version: Option<&VersionId>) -> Result<(), StoreError> {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let answered = version.map(VersionId::to_string);
+        let changed = Notes::update_if(store, &credential.secret, |notes| {
+            let known = notes
+                .credentials
+                .entry(credential.name.clone())
+                .or_default();
+            let before = std::mem::replace(&mut known.answered, answered.clone());
+            before != answered
+        });
+        changed.await.map(drop)
+    }
+
+    /// An answer that lost its AWSPENDING because AWSCURRENT was changed by hand, put on top of what is AWSCURRENT
+    /// now: nobody is asked twice for one thing. Where that is impossible it is said, and the operator is asked.
+    pub(crate) async fn carry_over(
+        &mut self,
+        call: &Call,
+        request: &CreateRequest,
+    ) -> Result<Option<SecretString>, Box<Failed>> {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        if !needs_answer(credential, request) || !request.inputs.is_empty() {
+            return Ok(None);
+        }
+        let notes = Notes::read(store, &credential.secret).await?;
+        let Some(version) = notes.of(&credential.name).answered else {
+            return Ok(None);
+        };
+        if let Goal::Rotate { anew: true, .. } = self.goal {
+            self.answered(None).await?;
+            return Ok(None);
+        }
+        let restore = match self.source.value(&VersionId::new(version.as_str())).await {
+            Ok(restore) => restore,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.answered(None).await?;
+                self.findings
+                    .push(asked_again(&version, "it is not stored"));
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let request = CreateRequest {
+            purpose: Purpose::Restore,
+            restore: Some(restore),
+            ..request.clone()
+        };
+        let (carried, finding) = match credential.plugin.create(call, &request).await {
+            Ok(Created::Value(value)) => (Some(value), carried_over(&version)),
+            Ok(Created::NeedsInput(_)) => (None, asked_again(&version, "the plugin asks again")),
+            Err(error) => (None, asked_again(&version, &error.message)),
+        };
+        self.findings.push(finding);
+        Ok(carried)
+    }
+}
+
+fn carried_over(version: &str) -> What {
+    What::Finding {
+        id: "answer-carried-over".to_owned(),
+        level: "note".to_owned(),
+        summary: format!(
+            "AWSCURRENT was changed by hand meanwhile; the operator's answer, version {version}, was put on top of that"
+        ),
+        fix: None,
+    }
+}
+
+fn asked_again(version: &str, cause: &str) -> What {
+    What::Finding {
+        id: "answer-not-carried-over".to_owned(),
+        level: "warning".to_owned(),
+        summary: format!(
+            "the operator's earlier answer, version {version}, cannot be put on top of what is AWSCURRENT now: {cause}"
+        ),
+        fix: Some("answer again".to_owned()),
     }
 }

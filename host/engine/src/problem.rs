@@ -33,6 +33,17 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
+    /// Whether the target refused the value itself.
+    pub(crate) fn is_rejection(&self) -> bool {
+        matches!(
+            self.event,
+            Event::PluginFailed(PluginFailure {
+                class: FailureClass::Rejected,
+                ..
+            })
+        )
+    }
+
     /// Whether a plugin answered that the target did not change.
     pub(crate) fn left_target_alone(&self) -> bool {
         matches!(

@@ -19,7 +19,8 @@ pub trait Rotator {
     fn describe() -> Descriptor;
 
     /// A whole new value, or a request for operator input. Reaches no target, and need not be
-    /// deterministic: the host stores the answer before anything else happens.
+    /// deterministic: the host stores the answer before anything else happens. Purpose restore also puts an
+    /// operator's earlier answer on top of a value that was changed by hand meanwhile.
     ///
     /// # Errors
     /// `unsupported` for a purpose that the strategy does not list.

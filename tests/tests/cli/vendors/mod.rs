@@ -1,6 +1,7 @@
 //! Vendors' keys in one secret, beside the internal API key: each profile through the binary against a server that
 //! answers as the vendor does.
 
+mod base_moved;
 mod keys;
 
 use std::fs;
