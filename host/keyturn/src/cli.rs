@@ -102,10 +102,24 @@ pub(crate) enum Secret {
         #[arg(long)]
         reveal: bool,
     },
+    /// Give one credential of a secret a secret of its own: copies its members, and says what to do next.
+    Split(Split),
     /// List the secrets of the store.
     List,
     /// The versions of a secret and their staging labels.
     Describe { name: String },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Split {
+    #[arg(value_name = "NAME#CREDENTIAL")]
+    pub(crate) name: String,
+    /// The new secret.
+    #[arg(long, value_name = "NEW")]
+    pub(crate) to: String,
+    /// The second step, once every application reads NEW: takes the members out of NAME.
+    #[arg(long)]
+    pub(crate) remove: bool,
 }
 
 /// Where a value comes from. Never an argument: arguments are visible to every process.

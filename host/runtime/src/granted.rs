@@ -3,6 +3,7 @@
 
 mod check;
 mod created;
+mod share;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use crate::ownership::owned;
 use crate::plugin::Plugin;
 use crate::scrub::Scrubber;
 use crate::value;
+
+pub use share::Share;
 
 /// The longest that a plugin may want an old value to live, ten years: longer than any token, and
 /// short of times that no calendar holds.

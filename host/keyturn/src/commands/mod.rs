@@ -8,6 +8,7 @@ mod retire;
 mod rotate;
 mod run_report;
 mod secret;
+mod split;
 mod status;
 mod verify;
 

@@ -44,6 +44,7 @@ pub(crate) async fn run(global: &Global, session: &Session, command: Secret) -> 
             )?;
         }
         Secret::Put { name, value } => put(global, session, &name, &value).await?,
+        Secret::Split(arguments) => super::split::run(global, session, &arguments).await?,
         Secret::Get {
             name,
             stage,
@@ -156,7 +157,11 @@ async fn get(
     Ok(())
 }
 
-fn said(global: &Global, words: &str, data: serde_json::Value) -> Result<(), output::Unwritten> {
+pub(super) fn said(
+    global: &Global,
+    words: &str,
+    data: serde_json::Value,
+) -> Result<(), output::Unwritten> {
     output::to_stdout(&if global.json {
         data.to_string()
     } else {

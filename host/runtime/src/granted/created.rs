@@ -1,18 +1,17 @@
 //! Looks at a value that `create` made, before anybody stores it. A secret may hold more than the
-//! plugin's credential, so every member that the plugin does not own must have kept its text. It
-//! owns the members that its own secret schema names under `properties`; a plugin that names none
-//! owns the whole value, and so is refused where a secret holds several credentials. No message
-//! holds a value.
+//! plugin's credential, so every member that the credential does not own (crate::ownership) must have
+//! kept its text; a plugin that owns the whole value is refused where a secret holds several
+//! credentials. No message holds a value.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::call::Purpose;
 use crate::error::{CallError, ErrorKind};
+use crate::members::{Member, members};
 use crate::{text, value};
 
 /// AWS's cap on a SecretString, and so every store's.
@@ -98,46 +97,6 @@ fn check_members(
                 );
             }
         }
-    }
-}
-
-/// One member of a JSON object, with its text as it stands.
-#[derive(PartialEq, Eq)]
-struct Member<'a> {
-    /// Decoded; the raw text where it decodes to no Unicode string.
-    name: String,
-    key: &'a str,
-    value: &'a str,
-}
-
-/// The members in order; None for what is no JSON object.
-fn members(text: &str) -> Option<Vec<Member<'_>>> {
-    serde_json::from_str::<Members<'_>>(text)
-        .ok()
-        .map(|members| members.0)
-}
-
-struct Members<'a>(Vec<Member<'a>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                    let (key, value) = (key.get(), value.get());
-                    let name = serde_json::from_str(key).unwrap_or_else(|_| key.to_owned());
-                    members.push(Member { name, key, value });
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod base_moved;
 mod keys;
+mod split;
 
 use std::fs;
 

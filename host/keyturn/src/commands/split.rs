@@ -1,0 +1,293 @@
+//! `keyturn secret split`: one credential of a secret gets a secret of its own. In two steps, so that no application is
+//! locked out: the members are copied first, and leave the old secret only when everybody reads the new one.
+
+use anyhow::Result;
+use keyturn_engine::{Credential, Notes, RandomIds, VersionIds};
+use keyturn_runtime::Share;
+use keyturn_store::{
+    NewSecret, RunGuard, SecretName, SecretStore, StoredVersion, VersionId, Which, labels,
+};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use super::secret::said;
+use crate::{
+    cli::{Global, Split},
+    exit::{Code, Failure},
+    output,
+    session::{Record, Session, refuse, secret_name},
+};
+
+/// Where the shortened value waits for its promotion, a compare-and-swap; left behind by a crash, the next rotation
+/// drops it.
+const STAGED: &str = "KEYTURN_STAGED";
+/// Held by another version than AWSCURRENT, each of them means that a rotation is not over.
+const UNFINISHED: [&str; 4] = [
+    labels::PENDING,
+    "KEYTURN_INDOUBT",
+    STAGED,
+    "KEYTURN_RETIRING",
+];
+
+/// What both steps work on.
+struct Job<'a> {
+    store: &'a dyn SecretStore,
+    /// NAME, and the credential's part of it.
+    from: SecretName,
+    part: &'a str,
+    to: SecretName,
+    credential: Credential,
+    _alone: RunGuard,
+}
+
+pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -> Result<()> {
+    let Some((secret, part)) = arguments
+        .name
+        .split_once('#')
+        .filter(|(_, part)| !part.is_empty())
+    else {
+        return Err(refuse(format!(
+            "{} names no credential of a secret; give NAME#CREDENTIAL",
+            arguments.name
+        ))
+        .into());
+    };
+    if arguments.to == secret {
+        return Err(refuse(format!("{secret} cannot be split into itself")).into());
+    }
+    let is_configured = session.config.select(&arguments.name).is_ok();
+    if arguments.remove && is_configured {
+        return Err(refuse(format!(
+            "{} is still configured; make its table one of {} first, so that no rotation misses its members",
+            arguments.name, arguments.to
+        ))
+        .into());
+    }
+    // Its plugin and settings say which members are meant; after the move they stand in the new table.
+    let name = if arguments.remove {
+        &arguments.to
+    } else {
+        &arguments.name
+    };
+    let (_, mut credentials, refused) = session
+        .engine(global, std::slice::from_ref(name), Record::Nothing)
+        .await?;
+    let (Some(credential), true, Code::Done) = (credentials.pop(), credentials.is_empty(), refused)
+    else {
+        return Err(refuse(format!(
+            "{name} must be one credential, and configured rightly"
+        ))
+        .into());
+    };
+    let store: &dyn SecretStore = session.store.as_ref();
+    let from = secret_name(secret)?;
+    let Some(alone) = store.begin_run(&from).await? else {
+        return Err(busy(&from, "another run is at work on it"));
+    };
+    let job = Job {
+        store,
+        from,
+        part,
+        to: secret_name(&arguments.to)?,
+        credential,
+        _alone: alone,
+    };
+    job.must_be_idle().await?;
+    if arguments.remove {
+        remove(global, session, &job).await
+    } else {
+        copy(global, session, &job).await
+    }
+}
+
+/// A new secret of exactly the credential's members; the old one stays as it is.
+async fn copy(global: &Global, session: &Session, job: &Job<'_>) -> Result<()> {
+    let Job {
+        store,
+        from,
+        part,
+        to,
+        ..
+    } = job;
+    let current = store.get(from, &Which::current()).await?;
+    let share = job.share(&current)?;
+    if store.list().await?.iter().any(|secret| secret.name == *to) {
+        // Asked again, it has been done.
+        if !job.was_copied(&share).await? {
+            return Err(Failure::new(
+                Code::Store,
+                format!(
+                    "there is already a secret named {to}; nothing was changed; choose another name"
+                ),
+            )
+            .into());
+        }
+    } else {
+        create(session, job, &current, &share).await?;
+    }
+    let members = share.names.join(", ");
+    said(
+        global,
+        &format!("{to} holds {members} of {from}, which is as it was"),
+        json!({"secret": to, "from": from, "members": share.names}),
+    )?;
+    if !global.json {
+        output::to_stderr(&format!(
+            "Next:\n  \
+             1. In the configuration, make the table [secret.\"{from}\".credential.{part}] one of [secret.\"{to}\"].\n  \
+             2. Have every application read {members} from {to}.\n  \
+             3. keyturn secret split {from}#{part} --to {to} --remove"
+        ));
+    }
+    Ok(())
+}
+
+async fn create(
+    session: &Session,
+    job: &Job<'_>,
+    current: &StoredVersion,
+    share: &Share,
+) -> Result<()> {
+    let Job {
+        store,
+        from,
+        part,
+        to,
+        ..
+    } = job;
+    let id = VersionId::new(RandomIds.fresh())?;
+    let new = NewSecret {
+        id: id.clone(),
+        value: share.own.clone(),
+        description: Some(format!("split from {from}#{part}")),
+    };
+    let work = async { Ok(store.create_secret(to, new).await?) };
+    session.by_hand(to, "split", id.as_str(), work).await?;
+    // It is as old here as it was there.
+    let known = Notes::read(*store, from).await?;
+    let rotated_at_ms = known.of_version(part, current.id.as_str()).rotated_at_ms;
+    Notes::update(*store, to, |notes| {
+        notes.version_mut("", id.as_str()).rotated_at_ms = rotated_at_ms;
+    })
+    .await?;
+    Ok(())
+}
+
+/// The old secret without the members, by compare-and-swap.
+async fn remove(global: &Global, session: &Session, job: &Job<'_>) -> Result<()> {
+    let Job {
+        store,
+        from,
+        part,
+        to,
+        ..
+    } = job;
+    let current = store.get(from, &Which::current()).await?;
+    let share = job.share(&current)?;
+    if !job.was_copied(&share).await? {
+        return Err(Failure::new(
+            Code::Store,
+            format!(
+                "{to} does not hold the members of {from} as they are now: they were changed after the split. Nothing \
+                 was changed; store them in {to} with `keyturn secret put`, or split into another secret"
+            ),
+        )
+        .into());
+    }
+    let id = VersionId::new(RandomIds.fresh())?;
+    let work = async {
+        store.put(from, &id, &share.rest, &[STAGED]).await?;
+        Notes::update(*store, from, |notes| {
+            notes.prepare_promotion(part, current.id.as_str(), id.as_str());
+            notes.credentials.remove(*part);
+        })
+        .await?;
+        store
+            .move_label(from, labels::CURRENT, Some(&current.id), Some(&id))
+            .await?;
+        store.move_label(from, STAGED, Some(&id), None).await?;
+        Ok(())
+    };
+    session.by_hand(from, "split", id.as_str(), work).await?;
+    let members = share.names.join(", ");
+    said(
+        global,
+        &format!("{id} is now AWSCURRENT of {from}, without {members}"),
+        json!({"secret": from, "version": id, "members": share.names}),
+    )?;
+    Ok(())
+}
+
+impl Job<'_> {
+    /// Nothing may be lost that a rotation has promised: neither a candidate nor an old value in its grace.
+    async fn must_be_idle(&self) -> Result<()> {
+        let described = self.store.describe(&self.from).await?;
+        let notes = Notes::read(self.store, &self.from).await?;
+        let current = described.holder(labels::CURRENT).map(|version| &version.id);
+        let unfinished = UNFINISHED.into_iter().find(|label| {
+            let holder = described.holder(label).map(|version| &version.id);
+            holder.is_some() && holder != current
+        });
+        if let Some(label) = unfinished {
+            return Err(busy(
+                &self.from,
+                &format!("a version is still under {label}"),
+            ));
+        }
+        let current = current.map_or("", VersionId::as_str);
+        if notes.of_version(self.part, current).owes.is_some() {
+            return Err(busy(
+                &self.from,
+                &format!("the old value of #{} is still in its grace", self.part),
+            ));
+        }
+        Ok(())
+    }
+
+    fn share(&self, version: &StoredVersion) -> Result<Share> {
+        let share = self.credential.plugin.share(&version.value);
+        let Some(share) = share.filter(|share| !share.names.is_empty()) else {
+            return Err(Failure::new(
+                Code::Store,
+                format!(
+                    "AWSCURRENT of {} holds no member that is #{}'s; nothing was changed",
+                    self.from, self.part
+                ),
+            )
+            .into());
+        };
+        Ok(share)
+    }
+
+    /// Whether the new secret has held these very members; since then it may have rotated on its own.
+    async fn was_copied(&self, share: &Share) -> Result<bool> {
+        let current = self.store.get(&self.to, &Which::current()).await?;
+        let held = self.credential.plugin.share(&current.value);
+        if held.is_none_or(|held| held.names.is_empty()) {
+            return Ok(false);
+        }
+        for version in self.store.describe(&self.to).await?.versions {
+            let which = Which::Id(version.id);
+            let Ok(stored) = self.store.get(&self.to, &which).await else {
+                continue;
+            };
+            let theirs = self.credential.plugin.share(&stored.value);
+            if theirs.is_some_and(|theirs| theirs.own.expose_secret() == share.own.expose_secret())
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn busy(secret: &SecretName, why: &str) -> anyhow::Error {
+    Failure::new(
+        Code::Refused,
+        format!(
+            "{secret} cannot be split now: {why}. Nothing was changed; bring that to its end with `keyturn rotate` or \
+             `keyturn retire`, then run this command again"
+        ),
+    )
+    .into()
+}

@@ -1,0 +1,155 @@
+//! One credential of a secret gets a secret of its own.
+
+use serde_json::{Value, json};
+
+use super::{SECRET, Vendors, keys};
+
+const NEW: &str = "festival-prod/sendgrid";
+
+impl Vendors {
+    fn split(&self, more: &[&str]) -> crate::support::Ended {
+        let name = format!("{SECRET}#sendgrid");
+        let mut arguments = vec!["secret", "split", &name, "--to", NEW];
+        arguments.extend(more);
+        self.workspace.run(&arguments)
+    }
+
+    /// The operator makes the table of the credential one of the new secret.
+    fn move_table(&self) {
+        let internal = format!("[secret.\"{SECRET}\".credential.internal]\nplugin = \"api-key\"\n");
+        let own = self.table(&format!("secret.\"{NEW}\""), "sendgrid", "");
+        self.workspace.configure(&(internal + &own));
+    }
+}
+
+fn members(value: &Value) -> Vec<&str> {
+    value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+#[test]
+fn a_credential_moves_to_a_secret_of_its_own_and_nothing_is_lost() {
+    let sendgrid = keys::sendgrid();
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    let before = vendors.current();
+    let told = vendors.split(&[]).succeeded();
+    told.says(&["sendgrid_api_key"]);
+    assert!(told.stderr.contains("--remove"), "{told:?}");
+    assert_eq!(vendors.current(), before, "applications read it here still");
+    assert_eq!(vendors.workspace.current(NEW), sendgrid.old);
+    // Again, as after a crash.
+    vendors.split(&[]).succeeded();
+
+    // Not before the table is moved, or a rotation would miss its members.
+    vendors
+        .split(&["--remove"])
+        .failed(3, &["is still configured"]);
+    vendors.move_table();
+    vendors.split(&["--remove"]).succeeded();
+    let after = vendors.current();
+    assert!(after["sendgrid_api_key"].is_null());
+    let mut expected = before.clone();
+    expected.as_object_mut().unwrap().remove("sendgrid_api_key");
+    assert_eq!(after, expected);
+    // AWSPREVIOUS has it still, and what is left rotates.
+    assert!(
+        vendors
+            .workspace
+            .text(SECRET, "AWSPREVIOUS")
+            .contains("sendgrid_api_key")
+    );
+    assert_eq!(
+        members(&vendors.workspace.current(NEW)),
+        ["sendgrid_api_key"]
+    );
+    vendors.rotate("internal").succeeded();
+    let history = vendors.workspace.audit();
+    assert!(history.contains("\"effect\":\"split\""));
+}
+
+#[test]
+fn the_new_secret_rotates_on_its_own_before_the_old_one_is_cleared() {
+    let sendgrid = keys::sendgrid();
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    vendors.split(&[]).succeeded();
+    vendors.move_table();
+    vendors.hand_out(&sendgrid, &sendgrid.new);
+    let answer = sendgrid.answer(&sendgrid.new);
+    let arguments = ["assist", NEW, "--value-stdin"];
+    vendors
+        .workspace
+        .run_with(&arguments, &answer, &[])
+        .succeeded();
+    vendors.split(&["--remove"]).succeeded();
+    assert!(vendors.current()["sendgrid_api_key"].is_null());
+    let current = vendors.workspace.current(NEW);
+    assert_eq!(
+        current["sendgrid_api_key"],
+        sendgrid.new["sendgrid_api_key"]
+    );
+}
+
+/// The new secret has never held it, so removing it would lose it.
+#[test]
+fn what_changed_after_the_split_is_not_removed() {
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    vendors.split(&[]).succeeded();
+    let mut value = vendors.current();
+    value["sendgrid_api_key"] = json!("SG.changed-after-the-split");
+    let arguments = ["secret", "put", SECRET, "--value-stdin"];
+    let put = vendors
+        .workspace
+        .run_with(&arguments, &value.to_string(), &[]);
+    put.succeeded();
+    vendors.move_table();
+    vendors
+        .split(&["--remove"])
+        .failed(4, &["changed after the split"]);
+    assert_eq!(vendors.current(), value);
+    // And a secret that is something else is not taken for the new one.
+    vendors.workspace.configure("");
+    vendors.split(&[]).failed(3, &["is not configured"]);
+}
+
+#[test]
+fn nothing_is_split_while_a_rotation_is_under_way() {
+    let sendgrid = keys::sendgrid();
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    vendors.hand_out(&sendgrid, &sendgrid.new);
+    vendors.server.have_trouble(Some(503));
+    vendors.assist(&sendgrid, &sendgrid.new).failed(5, &[]);
+    vendors
+        .split(&[])
+        .failed(7, &["AWSPENDING", "Nothing was changed"]);
+    vendors.server.have_trouble(None);
+    vendors.rotate("sendgrid").succeeded();
+    // Its old key is not dead yet, and only here is known that it has to die.
+    vendors.split(&[]).failed(7, &["KEYTURN_RETIRING"]);
+    vendors.take_back(&sendgrid, &sendgrid.old);
+    vendors.retire_now(&sendgrid).succeeded();
+    vendors.split(&[]).succeeded();
+}
+
+#[test]
+fn only_a_credential_of_several_is_split() {
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    let arguments = ["secret", "split", SECRET, "--to", NEW];
+    vendors
+        .workspace
+        .run(&arguments)
+        .failed(3, &["names no credential"]);
+    let name = format!("{SECRET}#sendgrid");
+    let arguments = ["secret", "split", &name, "--to", SECRET];
+    vendors
+        .workspace
+        .run(&arguments)
+        .failed(3, &["into itself"]);
+    vendors.workspace.create(NEW, r#"{"something":"else"}"#);
+    vendors
+        .split(&[])
+        .failed(4, &["there is already a secret named"]);
+}
