@@ -19,7 +19,7 @@ PLUGINS_OUT := target/plugins
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .PHONY: help build demo test component fuzz soak bench evidence evidence-check lint deny wasm-target plugins \
-  postgresql redis nextest
+  postgresql redis localstripe nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
@@ -39,7 +39,7 @@ build: plugins
 demo: build
 	$(TARGET_DIR)/debug/keyturn-demo
 
-test: plugins postgresql redis nextest
+test: plugins postgresql redis localstripe nextest
 	$(CARGO) build --workspace --bins
 	$(CARGO) fetch --quiet --target $(WASM)
 	$(CARGO) nextest run --workspace --test-threads $(TEST_THREADS)
@@ -134,6 +134,13 @@ redis: $(TOOLS)/bin/redis-server-5
 
 $(TOOLS)/bin/redis-server-5:
 	@tests/redis-5.sh $(REDIS_5) $(REDIS_5_SHA256) $@
+
+# A server of others that checks requests as Stripe does. Its one test is skipped where PyPI cannot be reached.
+LOCALSTRIPE := 1.15.10
+
+localstripe:
+	@[ -x $(TOOLS)/bin/localstripe ] || tests/localstripe.sh $(LOCALSTRIPE) $(TOOLS)/bin/localstripe || \
+	echo "localstripe $(LOCALSTRIPE) can't be had from PyPI here; its test is skipped"
 
 nextest:
 	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --version $(NEXTEST_VERSION) --locked --root $(TOOLS)

@@ -21,6 +21,7 @@ mod init;
 mod interruption;
 mod interruption_on_the_wire;
 mod key_ring;
+mod localstripe;
 mod moved;
 mod opaque;
 mod plugin_check;
