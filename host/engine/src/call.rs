@@ -52,7 +52,7 @@ impl CallSource<'_> {
         attempt: u32,
     ) -> Result<Call, Box<Failed>> {
         let secret = &self.credential.secret;
-        let labels = labels_of(&self.store.describe(secret).await?);
+        let labels = labels_of(&self.store.describe(secret).await?, self.credential);
         let current = self.current(&labels).await?;
         let mut others = Vec::new();
         for (standing, label) in [

@@ -1,6 +1,8 @@
 //! What the operator configured for one credential of one secret: the unit of rotation.
 
-use keyturn_protocol::{Effect, Purpose, Purposes, StrategyFacts};
+use std::borrow::Cow;
+
+use keyturn_protocol::{Effect, Label, Purpose, Purposes, StrategyFacts};
 use keyturn_runtime::{GrantedPlugin, Strategy, TargetEffect};
 use keyturn_store::SecretName;
 
@@ -47,6 +49,18 @@ impl Credential {
             false => GRACE_SECONDS_WITH_TARGET,
         };
         self.grace_seconds.unwrap_or(default)
+    }
+
+    /// The store's name of a label. Where an operator has to end the old value, that may take days, in which the other
+    /// credentials of the secret must not wait for the one label: each such credential has its own.
+    pub(crate) fn label(&self, label: Label) -> Cow<'static, str> {
+        let is_own =
+            label == Label::Retiring && self.strategy.needs_operator && !self.name.is_empty();
+        if is_own {
+            format!("{label}_{}", self.name).into()
+        } else {
+            label.as_str().into()
+        }
     }
 
     pub(crate) fn facts(&self) -> StrategyFacts {

@@ -29,7 +29,7 @@ impl Effects<'_> {
         })
         .await?;
         // Looked at after the note: whoever withdraws it from now on sees that a call has begun.
-        let labels = labels_of(&store.describe(&credential.secret).await?);
+        let labels = labels_of(&store.describe(&credential.secret).await?, credential);
         let promoted = labels.is_on(Label::Current, candidate);
         let fenced = labels.is_on(Label::InDoubt, candidate) && !promoted;
         if noted && !fenced {
@@ -75,7 +75,7 @@ impl Effects<'_> {
         let CallSource {
             store, credential, ..
         } = self.source;
-        let labels = labels_of(&store.describe(&credential.secret).await?);
+        let labels = labels_of(&store.describe(&credential.secret).await?, credential);
         if labels.is_on(Label::Current, subject) {
             return Ok(());
         }

@@ -139,7 +139,7 @@ impl Effects<'_> {
         match store
             .move_label(
                 &credential.secret,
-                label.as_str(),
+                &credential.label(label),
                 from.as_ref(),
                 to.as_ref(),
             )
@@ -332,7 +332,7 @@ impl Effects<'_> {
         } = self.source;
         let now_ms = self.options.clock.now_ms();
         let described = store.describe(&credential.secret).await?;
-        if !labels_of(&described).is_on(Label::Current, from) {
+        if !labels_of(&described, credential).is_on(Label::Current, from) {
             return Ok(Event::Refused);
         }
         // Notes count only while their version is current, so they can be written before the move; a

@@ -286,12 +286,19 @@ impl Notes {
             .filter(|version| version.labels.is_empty())
             .map(|version| version.id.as_str())
             .collect();
-        let retiring = secret.holder(Label::Retiring.as_str());
-        let retiring = retiring.map(|version| version.id.as_str());
+        // A credential may have such a label of its own.
+        let is_retiring = |label: &String| label.starts_with(Label::Retiring.as_str());
+        let retiring: BTreeSet<_> = secret
+            .versions
+            .iter()
+            .filter(|version| version.labels.iter().any(is_retiring))
+            .map(|version| version.id.as_str())
+            .collect();
         for notes in self.credentials.values_mut() {
             notes.versions.retain(|id, known| {
                 let owes = known.owes.as_ref().map(|owed| owed.subject.as_str());
-                !unlabelled.contains(id.as_str()) || (owes.is_some() && owes == retiring)
+                let waits = owes.is_some_and(|subject| retiring.contains(subject));
+                !unlabelled.contains(id.as_str()) || waits
             });
         }
     }

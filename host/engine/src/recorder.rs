@@ -109,7 +109,7 @@ impl<'a> Recorder<'a> {
     /// The end of the run.
     pub(crate) async fn finish(&mut self, outcome: &str, reason: Option<String>) -> Report {
         let labels_after = match self.options.store.describe(&self.credential.secret).await {
-            Ok(description) => label_names(&labels_of(&description)),
+            Ok(description) => label_names(&labels_of(&description, self.credential)),
             Err(_) => BTreeMap::new(),
         };
         let labels_before = self.labels_before.take().unwrap_or_default();

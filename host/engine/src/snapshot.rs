@@ -28,7 +28,7 @@ pub(crate) async fn observe(
 ) -> Result<Observed, StoreError> {
     let description = store.describe(&credential.secret).await?;
     let notes = Notes::read(store, &credential.secret).await?;
-    let mut labels = labels_of(&description);
+    let mut labels = labels_of(&description, credential);
     let elsewhere = elsewhere(&notes, credential, &mut labels);
     let current = labels.holder(Label::Current).map_or("", VersionId::as_str);
     let known = notes.of_version(&credential.name, current);
@@ -83,9 +83,7 @@ pub(crate) fn elsewhere(
     }
     let retiring = labels.holder(Label::Retiring).cloned()?;
     let debtor = notes.debtor(retiring.as_str()).filter(is_other)?;
-    // There is one such label, and this credential's own old value would need it.
-    let facts = credential.facts();
-    if facts.effect != Effect::None || facts.needs_operator {
+    if credential.facts().effect != Effect::None {
         return Some((retiring, debtor.to_owned()));
     }
     labels.put(Label::Retiring, None);
@@ -113,12 +111,12 @@ pub(crate) fn owed(
     by_current.or_else(by_another).cloned()
 }
 
-/// Which version holds each of the protocol's labels.
-pub(crate) fn labels_of(description: &SecretDescription) -> Labels {
+/// Which version holds each of the protocol's labels, as this credential names them.
+pub(crate) fn labels_of(description: &SecretDescription, credential: &Credential) -> Labels {
     let mut labels = Labels::default();
     for label in Label::ALL {
         let holder = description
-            .holder(label.as_str())
+            .holder(&credential.label(label))
             .map(|version| VersionId::new(version.id.as_str()));
         labels.put(label, holder);
     }

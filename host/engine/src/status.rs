@@ -101,7 +101,7 @@ pub(crate) async fn status(
     let store = options.store.as_ref();
     let description = store.describe(&credential.secret).await?;
     let notes = Notes::read(store, &credential.secret).await?;
-    let labels = labels_of(&description);
+    let labels = labels_of(&description, credential);
     let holder = |label| labels.holder(label).map(ToString::to_string);
     let current = holder(Label::Current);
     let known = current

@@ -21,13 +21,8 @@ use crate::{
 /// Where the shortened value waits for its promotion, a compare-and-swap; left behind by a crash, the next rotation
 /// drops it.
 const STAGED: &str = "KEYTURN_STAGED";
-/// Held by another version than AWSCURRENT, each of them means that a rotation is not over.
-const UNFINISHED: [&str; 4] = [
-    labels::PENDING,
-    "KEYTURN_INDOUBT",
-    STAGED,
-    "KEYTURN_RETIRING",
-];
+/// On an old value that must be proven dead; a credential may have such a label of its own, with its name behind it.
+const RETIRING: &str = "KEYTURN_RETIRING";
 
 /// What both steps work on.
 struct Job<'a> {
@@ -224,10 +219,14 @@ impl Job<'_> {
         let described = self.store.describe(&self.from).await?;
         let notes = Notes::read(self.store, &self.from).await?;
         let current = described.holder(labels::CURRENT).map(|version| &version.id);
-        let unfinished = UNFINISHED.into_iter().find(|label| {
+        let own = format!("{RETIRING}_{}", self.part);
+        let is_unfinished = |label: &&str| {
             let holder = described.holder(label).map(|version| &version.id);
             holder.is_some() && holder != current
-        });
+        };
+        let unfinished = [labels::PENDING, "KEYTURN_INDOUBT", STAGED, RETIRING, &own]
+            .into_iter()
+            .find(is_unfinished);
         if let Some(label) = unfinished {
             return Err(busy(
                 &self.from,

@@ -128,7 +128,7 @@ fn nothing_is_split_while_a_rotation_is_under_way() {
     vendors.server.have_trouble(None);
     vendors.rotate("sendgrid").succeeded();
     // Its old key is not dead yet, and only here is known that it has to die.
-    vendors.split(&[]).failed(7, &["KEYTURN_RETIRING"]);
+    vendors.split(&[]).failed(7, &["KEYTURN_RETIRING_sendgrid"]);
     vendors.take_back(&sendgrid, &sendgrid.old);
     vendors.retire_now(&sendgrid).succeeded();
     vendors.split(&[]).succeeded();
