@@ -151,10 +151,11 @@ fn given(prompts: &[Prompt], text: &SecretString) -> Result<Vec<Input>, Failure>
     prompts
         .iter()
         .map(|prompt| {
-            let answer = members
-                .get(&prompt.name)
-                .and_then(Value::as_str)
-                .ok_or_else(wrong)?;
+            // What is left out is an empty answer, as on the terminal; the plugin says whether it can do without.
+            let answer = match members.get(&prompt.name) {
+                Some(answer) => answer.as_str().ok_or_else(wrong)?,
+                None => "",
+            };
             Ok(Input {
                 name: prompt.name.clone(),
                 value: SecretString::from(answer),

@@ -355,6 +355,26 @@ fn the_old_keys_of_several_vendors_wait_for_their_ends_side_by_side() {
     }
 }
 
+/// What was not asked for is what the operator leaves as it is.
+#[test]
+fn an_answer_that_is_left_out_keeps_what_is_there() {
+    let keys = keys::apple();
+    let vendors = Vendors::start(std::slice::from_ref(&keys));
+    vendors.hand_out(&keys, &keys.new);
+    let mut answer = keys.new.clone();
+    let left_out = answer.as_object_mut().unwrap().remove("apple_key_id");
+    vendors
+        .assist(&keys, &answer)
+        .failed(5, &["Key ID\" is empty"]);
+    answer["apple_key_id"] = left_out.unwrap();
+    answer.as_object_mut().unwrap().remove("apple_team_id");
+    vendors.assist(&keys, &answer).succeeded();
+    assert_eq!(
+        vendors.current()["apple_team_id"],
+        keys.old["apple_team_id"]
+    );
+}
+
 #[test]
 fn no_key_is_written_anywhere() {
     let kinds = keys::all();
