@@ -375,6 +375,39 @@ fn an_answer_that_is_left_out_keeps_what_is_there() {
     );
 }
 
+/// Firebase has switched them off, so that no operator has to end one.
+#[test]
+fn a_legacy_key_of_firebase_is_replaced_under_its_old_name() {
+    let keys = keys::firebase("festival");
+    let vendors = Vendors::start(std::slice::from_ref(&keys));
+    let legacy = format!("AAAAlegacy:{}", "x".repeat(130));
+    let mut value = vendors.current();
+    value.as_object_mut().unwrap().remove(keys.secret);
+    value["firebase_server_key"] = json!(legacy);
+    let arguments = ["secret", "put", SECRET, "--value-stdin"];
+    vendors
+        .workspace
+        .run_with(&arguments, &value.to_string(), &[])
+        .succeeded();
+    vendors.hand_out(&keys, &keys.new);
+    let said = vendors.assist(&keys, &keys.new).succeeded();
+    assert!(
+        said.stderr.contains("does not tell its project"),
+        "{said:?}"
+    );
+    let current = vendors.current();
+    assert_eq!(current["firebase_server_key"], keys.new[keys.secret]);
+    assert_eq!(current["previous_firebase_server_key"], legacy);
+    assert!(current[keys.secret].is_null());
+    vendors.retire_now(&keys).succeeded().says(&["is retired"]);
+    let current = vendors.current();
+    assert!(current["previous_firebase_server_key"].is_null());
+    vendors
+        .workspace
+        .run(&["verify", &format!("{SECRET}#firebase")])
+        .succeeded();
+}
+
 #[test]
 fn no_key_is_written_anywhere() {
     let kinds = keys::all();
