@@ -41,10 +41,21 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -
 
 fn show(verification: &Verification) -> Result<()> {
     let name = output::name(&verification.secret, &verification.credential);
+    let findings = || {
+        let lines = verification.findings.iter().map(|finding| {
+            let fix = finding
+                .fix
+                .as_ref()
+                .map_or(String::new(), |fix| format!(" Fix: {fix}"));
+            format!("\n  {}{fix}", finding.summary)
+        });
+        lines.collect::<String>()
+    };
     if verification.is_live() {
         return Ok(output::to_stdout(&format!(
-            "{name}: AWSCURRENT ({}) logs in",
-            verification.version
+            "{name}: AWSCURRENT ({}) logs in{}",
+            verification.version,
+            findings()
         ))?);
     }
     let mut words = format!(
@@ -58,13 +69,7 @@ fn show(verification: &Verification) -> Result<()> {
             .map_or(String::new(), |error| format!(": {}", error.message));
         words.push_str(&format!("\n  {} {}{error}", member.endpoint, member.member));
     }
-    for finding in &verification.findings {
-        let fix = finding
-            .fix
-            .as_ref()
-            .map_or(String::new(), |fix| format!(" Fix: {fix}"));
-        words.push_str(&format!("\n  {}{fix}", finding.summary));
-    }
+    words.push_str(&findings());
     words.push_str(
         "\n  If a rotation was interrupted, `keyturn rotate` promotes the version that logs in. Otherwise put the \
          working value: `keyturn secret get NAME --stage AWSPREVIOUS --reveal | keyturn secret put NAME --value-stdin` \

@@ -163,6 +163,11 @@ fn every_vendor_rotates_in_one_secret_and_undoes_nothing() {
     assert_eq!(current["sentry_dsn"], sentry.new["sentry_dsn"]);
     assert!(current["previous_sentry_dsn"].is_null());
     assert_eq!(vendors.server.requests().len(), before);
+    vendors
+        .workspace
+        .run(&["verify", &format!("{SECRET}#sentry")])
+        .succeeded()
+        .says(&["only its form was looked at"]);
 }
 
 #[test]
@@ -240,6 +245,13 @@ fn a_key_without_the_scopes_waits_for_them() {
     scopes(SCOPES);
     vendors.rotate("sendgrid").succeeded();
     assert_eq!(vendors.current()["sendgrid_api_key"], new);
+    // In use, it is not refused for what somebody took from it; that is said.
+    scopes(&["mail.send"]);
+    vendors
+        .workspace
+        .run(&["verify", &format!("{SECRET}#sendgrid")])
+        .succeeded()
+        .says(&["lacks templates.create"]);
 }
 
 #[test]
