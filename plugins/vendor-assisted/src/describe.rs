@@ -35,12 +35,14 @@ pub(crate) fn describe() -> Descriptor {
             "additionalProperties": false,
             "required": [PROFILE],
             "properties": properties,
+            "examples": [{ PROFILE: "sendgrid" }],
         })
         .to_string(),
         secret_schema: json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
             "properties": members,
+            "examples": [{ "sendgrid_api_key": "SG.made-up-key-0123456789" }],
         })
         .to_string(),
     }

@@ -5,3 +5,4 @@ mod broken;
 mod door;
 mod first_party;
 mod support;
+mod vendors;
