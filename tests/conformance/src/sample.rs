@@ -164,10 +164,9 @@ impl Sample {
         if let Some(first) = targets.first() {
             scene.tls = first.tls.clone();
             scene.secret = at_targets(&scene.secret, plugin, targets);
-            for text in [&mut scene.unprivileged, &mut scene.unprotected] {
-                if let Some(value) = text {
-                    *value = elsewhere(value, plugin.manifest(), first);
-                }
+            let values = [&mut scene.unprivileged, &mut scene.unprotected];
+            for value in values.into_iter().flatten() {
+                *value = elsewhere(value, plugin.manifest(), first);
             }
             for (name, endpoint) in &plugin.manifest().endpoints {
                 let named = matches!(

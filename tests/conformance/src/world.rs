@@ -75,10 +75,9 @@ impl<'k> World<'k> {
                 version: version(&format!("{FIRST}-{name}"), &value),
             });
         }
-        for text in [&mut scene.unprivileged, &mut scene.unprotected] {
-            if let Some(value) = text {
-                *value = doors.lead(value, manifest, None).await?;
-            }
+        let values = [&mut scene.unprivileged, &mut scene.unprotected];
+        for value in values.into_iter().flatten() {
+            *value = doors.lead(value, manifest, None).await?;
         }
         let grant = doors.grant(&scene, manifest, limits).await?;
         let granted = kit

@@ -154,9 +154,9 @@ pub(crate) async fn malformed(world: &mut World<'_>) -> Checked {
             }
         }
         let refused = match bad.refusal {
-            Refusal::ByAll => accepted.is_empty(),
-            Refusal::BySome => accepted.len() < 3,
-            Refusal::ByNobody => true,
+            Refusal::Everybody => accepted.is_empty(),
+            Refusal::Somebody => accepted.len() < 3,
+            Refusal::Nobody => true,
         };
         if !refused {
             return Err(Stop::failed(format!(
@@ -201,11 +201,11 @@ struct Malformed {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     /// Whoever sees it: no plugin can make anything of it.
-    ByAll,
+    Everybody,
     /// Somebody, before it could be promoted: not every call reads every member.
-    BySome,
+    Somebody,
     /// It may be a sound value for this plugin.
-    ByNobody,
+    Nobody,
 }
 
 /// Always the same ones for a sound value: by member first, then as JSON.
@@ -236,22 +236,22 @@ fn malformations(sound: &str, required: &[String]) -> Vec<Malformed> {
             what.to_owned(),
             text.to_owned(),
             match what {
-                "a lone surrogate" | "a key twice" => Refusal::ByNobody,
-                _ => Refusal::ByAll,
+                "a lone surrogate" | "a key twice" => Refusal::Nobody,
+                _ => Refusal::Everybody,
             },
         );
     }
-    add("deep nesting".into(), "[".repeat(3000), Refusal::ByAll);
+    add("deep nesting".into(), "[".repeat(3000), Refusal::Everybody);
     add(
         "a second value behind it".into(),
         format!("{sound}{sound}"),
-        Refusal::ByAll,
+        Refusal::Everybody,
     );
     if let Value::Object(members) = value::parse(sound) {
         for name in members.keys() {
             let refusal = match required.contains(name) {
-                true => Refusal::BySome,
-                false => Refusal::ByNobody,
+                true => Refusal::Somebody,
+                false => Refusal::Nobody,
             };
             let mut without = members.clone();
             without.remove(name);
@@ -277,7 +277,7 @@ fn malformations(sound: &str, required: &[String]) -> Vec<Malformed> {
                 add(
                     format!("{name} is {kind}"),
                     Value::Object(odd_one).to_string(),
-                    Refusal::ByNobody,
+                    Refusal::Nobody,
                 );
             }
         }
@@ -293,7 +293,7 @@ fn malformations(sound: &str, required: &[String]) -> Vec<Malformed> {
         made.push(Malformed {
             what: format!("cut off after {end} bytes"),
             text: sound[..end].to_owned(),
-            refusal: Refusal::ByAll,
+            refusal: Refusal::Everybody,
         });
     }
     let mut filler = 0;
@@ -302,7 +302,7 @@ fn malformations(sound: &str, required: &[String]) -> Vec<Malformed> {
         made.push(Malformed {
             what: format!("{filler} braces too many"),
             text: format!("{sound}{}", "}".repeat(filler)),
-            refusal: Refusal::ByAll,
+            refusal: Refusal::Everybody,
         });
     }
     made
