@@ -49,6 +49,7 @@ pub(crate) struct Cut {
 pub(crate) struct Wire {
     pieces: AtomicUsize,
     connections: AtomicUsize,
+    answered: AtomicUsize,
     cut: Mutex<Option<Cut>>,
     fired: AtomicBool,
 }
@@ -59,6 +60,12 @@ impl Wire {
         *lock(&self.cut) = cut;
         self.fired.store(false, Ordering::SeqCst);
         self.pieces.store(0, Ordering::SeqCst);
+        self.answered.store(0, Ordering::SeqCst);
+    }
+
+    /// Bytes of answers since it was armed.
+    pub(crate) fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
     }
 
     pub(crate) fn fired(&self) -> bool {
@@ -85,7 +92,7 @@ pub(crate) struct Gate {
     _reserved: TcpSocket,
     address: SocketAddr,
     shared: Arc<Shared>,
-    serving: JoinSet<()>,
+    serving: Mutex<JoinSet<()>>,
 }
 
 struct Shared {
@@ -98,7 +105,7 @@ struct Shared {
 impl Gate {
     pub(crate) async fn open(upstream: Option<String>, wire: Arc<Wire>) -> io::Result<Self> {
         let reserved = socket(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let mut gate = Self {
+        let gate = Self {
             address: reserved.local_addr()?,
             _reserved: reserved,
             shared: Arc::new(Shared {
@@ -106,7 +113,7 @@ impl Gate {
                 manner: Mutex::new(Manner::Pass),
                 wire,
             }),
-            serving: JoinSet::new(),
+            serving: Mutex::default(),
         };
         gate.up()?;
         Ok(gate)
@@ -121,15 +128,16 @@ impl Gate {
     }
 
     /// Connections are refused, and those that there are end.
-    pub(crate) async fn down(&mut self) {
-        self.serving.shutdown().await;
+    pub(crate) async fn down(&self) {
+        let mut serving = std::mem::take(&mut *lock(&self.serving));
+        serving.shutdown().await;
     }
 
-    pub(crate) fn up(&mut self) -> io::Result<()> {
-        if self.serving.is_empty() {
+    pub(crate) fn up(&self) -> io::Result<()> {
+        let mut serving = lock(&self.serving);
+        if serving.is_empty() {
             let listener = socket(self.address)?.listen(BACKLOG)?;
-            self.serving
-                .spawn(serve(listener, Arc::clone(&self.shared)));
+            serving.spawn(serve(listener, Arc::clone(&self.shared)));
         }
         Ok(())
     }
@@ -203,6 +211,7 @@ impl Shared {
                         return client.shutdown().await;
                     }
                     let passed = read.min(left);
+                    self.wire.answered.fetch_add(passed, Ordering::SeqCst);
                     answer(&mut client, &back[..passed], manner).await?;
                     left -= passed;
                     if left == 0 {
@@ -256,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn a_gate_that_is_down_refuses_and_keeps_its_port() {
         let wire = Arc::new(Wire::default());
-        let mut gate = Gate::open(None, Arc::clone(&wire)).await.unwrap();
+        let gate = Gate::open(None, Arc::clone(&wire)).await.unwrap();
         let address = ("127.0.0.1", gate.port());
         // Nobody is behind it: the end of the stream says that it was served.
         let mut client = TcpStream::connect(address).await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keyturn_runtime::{
     CallError, ErrorKind, LogRecord, LogSink, Origin, Plugin, PluginSource, Runtime,
@@ -11,8 +11,10 @@ use keyturn_runtime::{
 };
 use keyturn_store::{SecretName, SecretStore, Which};
 use secrecy::ExposeSecret;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
-use crate::catalogue::{self, CHECKS};
+use crate::catalogue::CHECKS;
 use crate::checks;
 use crate::report::{Entry, Report, Ruling};
 use crate::stage::{Scene, Stage};
@@ -43,6 +45,11 @@ impl Stop {
 
 pub(crate) type Checked = Result<(), Stop>;
 
+/// Far more than any sensible plugin needs for one check.
+const CHECK_TIME_MAX: Duration = Duration::from_secs(900);
+/// More than that is not kept of what was said.
+const SAID_BYTES_MAX: usize = 64 << 20;
+
 /// Checks a plugin. `label` names it where it has no name of its own; `stage` brings what it is checked with; `tell` is
 /// told of each check as soon as it is over.
 pub async fn check(
@@ -65,14 +72,14 @@ pub async fn check(
     let loaded = match &runtime {
         Ok(runtime) => runtime.load(source).await,
         Err(error) => {
-            return nothing_loaded(label, "component", &error.to_string(), began, tell);
+            return nothing_loaded(label, None, &error.to_string(), began, tell);
         }
     };
     let plugin = match loaded {
         Ok(plugin) => plugin,
         Err(error) => {
             let id = checks::file::broken(&error);
-            return nothing_loaded(label, id, &error.to_string(), began, tell);
+            return nothing_loaded(label, Some(id), &error.to_string(), began, tell);
         }
     };
     let kit = Kit {
@@ -82,45 +89,25 @@ pub async fn check(
         watch,
         said,
         secrets: Mutex::default(),
+        opens: OnceCell::new(),
+        first: stage.scene().await.ok().map(|scene| scene.secret),
     };
-    let mut entries = Vec::new();
-    for check in CHECKS {
-        let began = Instant::now();
-        let ruling = match checks::run(&kit, check.id).await {
-            Ok(()) => Ruling::Passed,
-            Err(Stop::Failed(why)) => Ruling::Failed(kit.without_secrets(&why)),
-            Err(Stop::NotApplicable(why)) => Ruling::NotApplicable(why),
-            Err(Stop::NotCovered(why)) => Ruling::NotCovered(kit.without_secrets(&why)),
-        };
-        kit.watch.disarm();
-        let entry = Entry::new(check, ruling, milliseconds(began));
-        tell(&entry);
-        entries.push(entry);
-    }
-    let strategy = match kit.stage.scene().await {
-        Ok(scene) => kit
-            .strategy(&scene)
-            .map_or(String::new(), |strategy| strategy.name),
-        Err(_) => String::new(),
-    };
-    let name = kit.plugin.manifest().name.clone();
-    Report::new(name, kit.plugin.sha256().to_owned(), strategy, entries)
+    kit.run(tell).await
 }
 
 /// A file that is refused fails the one check that it is refused for; the others cannot be run.
 fn nothing_loaded(
     label: &str,
-    id: &str,
+    broken: Option<&str>,
     why: &str,
     began: Instant,
     tell: &mut dyn FnMut(&Entry),
 ) -> Report {
-    let broken = catalogue::by_id(id);
     let entries = CHECKS.iter().map(|check| {
         let ruling = match broken {
-            Some(broken) if broken.number == check.number => Ruling::Failed(why.to_owned()),
-            Some(broken) if broken.number > check.number => Ruling::Passed,
-            _ => Ruling::NotCovered("the plugin cannot be loaded".into()),
+            Some(broken) if broken == check.id => Ruling::Failed(why.to_owned()),
+            Some(_) => Ruling::NotCovered("the plugin cannot be loaded".into()),
+            None => Ruling::NotCovered(why.to_owned()),
         };
         Entry::new(check, ruling, milliseconds(began))
     });
@@ -141,9 +128,52 @@ pub(crate) struct Kit<'a> {
     said: Said,
     /// Every secret text that a value had.
     secrets: Mutex<BTreeSet<String>>,
+    /// What the stage began with.
+    first: Option<String>,
+    /// Whether the first value opens the target; if not, nobody can say anything about the plugin there.
+    pub(crate) opens: OnceCell<Result<(), String>>,
 }
 
 impl Kit<'_> {
+    /// Every check, in the catalogue's order.
+    async fn run(&self, tell: &mut dyn FnMut(&Entry)) -> Report {
+        let mut entries = Vec::new();
+        for check in CHECKS {
+            let began = Instant::now();
+            let ruling = self.rule(check.id).await;
+            let entry = Entry::new(check, ruling, milliseconds(began));
+            tell(&entry);
+            entries.push(entry);
+        }
+        checks::put_back(self).await;
+        let strategy = match self.stage.scene().await {
+            Ok(scene) => self
+                .strategy(&scene)
+                .map_or(String::new(), |strategy| strategy.name),
+            Err(_) => String::new(),
+        };
+        let known = self.plugin.descriptor().strategies.iter();
+        let mut others: Vec<_> = known.map(|other| other.name.clone()).collect();
+        others.retain(|other| *other != strategy);
+        let name = self.plugin.manifest().name.clone();
+        let sha256 = self.plugin.sha256().to_owned();
+        let mut report = Report::new(name, sha256, strategy, entries);
+        report.other_strategies = others;
+        report
+    }
+
+    async fn rule(&self, id: &str) -> Ruling {
+        let checked = timeout(CHECK_TIME_MAX, checks::run(self, id)).await;
+        self.watch.disarm();
+        match checked {
+            Ok(Ok(())) => Ruling::Passed,
+            Ok(Err(Stop::Failed(why))) => Ruling::Failed(self.without_secrets(&why)),
+            Ok(Err(Stop::NotApplicable(why))) => Ruling::NotApplicable(why),
+            Ok(Err(Stop::NotCovered(why))) => Ruling::NotCovered(self.without_secrets(&why)),
+            Err(_) => Ruling::Failed(format!("it is not over after {CHECK_TIME_MAX:?}")),
+        }
+    }
+
     pub(crate) fn strategy(&self, scene: &Scene) -> Result<Strategy, Stop> {
         let descriptor = self.plugin.descriptor();
         let found = match &scene.strategy {
@@ -153,6 +183,10 @@ impl Kit<'_> {
         found
             .cloned()
             .ok_or_else(|| Stop::not_covered("the plugin has no strategy of that name"))
+    }
+
+    pub(crate) fn first(&self) -> Option<String> {
+        self.first.clone()
     }
 
     /// Keeps what a call said.
@@ -167,13 +201,18 @@ impl Kit<'_> {
 
     /// Everything that was said so far.
     pub(crate) fn all_said(&self) -> String {
-        lock(&self.said.0).clone()
+        lock(&self.said.0).text.clone()
+    }
+
+    /// From now on values are malformed, or not any more.
+    pub(crate) fn hear_malformed(&self, on: bool) {
+        lock(&self.said.0).is_malformed = on;
     }
 
     /// Remembers the secrets of a value.
     pub(crate) fn learn(&self, value: &str) {
         let found = value::secrets(value, self.plugin.manifest());
-        lock(&self.secrets).extend(found.into_values());
+        lock(&self.secrets).extend(found);
     }
 
     pub(crate) fn learn_text(&self, text: &str) {
@@ -200,21 +239,21 @@ impl Kit<'_> {
 
     /// A text of the report, which may go anywhere.
     fn without_secrets(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self.secrets() {
-            text = text.replace(&secret, "[secret]");
-        }
-        text
+        let mut secrets: Vec<_> = self.secrets().into_iter().collect();
+        // One may be the beginning of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let hide = |text: String, secret: &String| text.replace(secret, "[secret]");
+        secrets.iter().fold(text.to_owned(), hide)
     }
 
-    /// An operator's answer that nobody has.
-    pub(crate) fn unanswered(&self, cause: String) -> CallError {
+    /// What the kit itself has to say instead of an answer.
+    pub(crate) fn own_error(&self, cause: String) -> CallError {
         CallError {
             kind: ErrorKind::Other,
             applied: keyturn_runtime::Applied::No,
             retryable: false,
             retry_after_ms: None,
-            code: Some(UNANSWERED.to_owned()),
+            code: Some(OWN.to_owned()),
             message: cause,
             details: Vec::new(),
             origin: Origin::Host,
@@ -223,24 +262,50 @@ impl Kit<'_> {
 
     /// A call that had to succeed for a check to go on.
     pub(crate) fn stop(&self, call: &str, error: &CallError) -> Stop {
-        if error.code.as_deref() == Some(UNANSWERED) {
-            return Stop::NotCovered(error.message.clone());
+        // The kit has no answer for the plugin, or its grant does not lead where the value does.
+        let is_own = error.code.as_deref() == Some(OWN)
+            || error.origin == Origin::Host && error.kind == ErrorKind::Denied;
+        // What the sample may do at the target is not the plugin's fault either.
+        if is_own || error.kind == ErrorKind::Permission {
+            return Stop::NotCovered(format!(
+                "{call} needs more than it was given: {}",
+                error.message
+            ));
         }
         Stop::Failed(format!("{call} failed ({}): {}", error.kind, error.message))
     }
 }
 
-const UNANSWERED: &str = "conformance-unanswered";
+const OWN: &str = "conformance";
 
 /// What was said, in the order in which it was.
 #[derive(Clone, Default)]
-pub(crate) struct Said(Arc<Mutex<String>>);
+pub(crate) struct Said(Arc<Mutex<Heard>>);
+
+#[derive(Default)]
+struct Heard {
+    text: String,
+    is_malformed: bool,
+}
 
 impl Said {
     /// As `Debug` shows it: whoever logs an answer logs that.
     pub(crate) fn add(&self, what: &impl Debug) {
-        let mut said = lock(&self.0);
-        said.push_str(&format!("{what:?}\n"));
+        let said = &mut *lock(&self.0);
+        let text = format!("{what:?}\n");
+        if said.is_malformed {
+            // What the host hides there may be the name of a member that stood where a value should.
+            said.text.push_str(&text.replace("[secret]", "[hidden]"));
+        } else {
+            said.text.push_str(&text);
+        }
+        if said.text.len() > SAID_BYTES_MAX {
+            let mut half = SAID_BYTES_MAX / 2;
+            while !said.text.is_char_boundary(half) {
+                half += 1;
+            }
+            said.text.drain(..half);
+        }
     }
 }
 

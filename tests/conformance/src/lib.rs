@@ -9,9 +9,11 @@
 
 mod catalogue;
 mod checks;
+mod doors;
 mod gate;
 mod junit;
 mod kit;
+mod leaving;
 mod report;
 mod sample;
 mod stage;

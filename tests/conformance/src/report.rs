@@ -40,8 +40,9 @@ pub struct Report {
     pub plugin: String,
     /// Of the component's bytes, lower-case hex; empty if it could not be loaded.
     pub sha256: String,
-    /// The strategy that was checked.
+    /// The strategy that was checked, and those that were not.
     pub strategy: String,
+    pub other_strategies: Vec<String>,
     pub verdict: Verdict,
     pub checks: Vec<Entry>,
 }
@@ -99,6 +100,7 @@ impl Report {
             plugin,
             sha256,
             strategy,
+            other_strategies: Vec::new(),
             verdict,
             checks,
         }

@@ -1,18 +1,21 @@
 //! What the command line checks a plugin with: the example of its secret schema, or a file of the author's, and the
 //! servers of `--target`. Those are changed: they have to be made for this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use keyturn_runtime::{EndpointSource, InputRequest, Manifest, Plugin, TlsMode};
+use keyturn_runtime::{EndpointManifest, EndpointSource, InputRequest, Manifest, Plugin, TlsMode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::stage::{Answers, Scene, Stage, Tls};
 use crate::value;
+
+/// What a target looks like.
+const FORM: &str = "it is scheme://user:password@host:port/name, with / as %2F, # as %23 and @ as %40 in the password";
 
 /// Why a plugin cannot be checked with this.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,8 @@ pub enum SampleError {
     NoExample,
     #[error("{path}: {cause}")]
     File { path: PathBuf, cause: String },
+    #[error("the plugin has no strategy \"{strategy}\"; it has {known}")]
+    Strategy { strategy: String, known: String },
     #[error("--target: {cause}")]
     Target { cause: String },
 }
@@ -40,16 +45,14 @@ impl Target {
         let wrong = |cause: &str| SampleError::Target {
             cause: cause.to_owned(),
         };
-        let url = Url::parse(text).map_err(|error| {
-            wrong(&format!(
-                "{error}; it is scheme://user:password@host:port/name"
-            ))
-        })?;
-        let host = url.host_str().ok_or_else(|| wrong("it names no host"))?;
+        let url = Url::parse(text).map_err(|error| wrong(&format!("{error}; {FORM}")))?;
+        let host = url
+            .host_str()
+            .ok_or_else(|| wrong(&format!("it names no host; {FORM}")))?;
         let host = host.trim_matches(['[', ']']).to_owned();
         let port = url
             .port_or_known_default()
-            .ok_or_else(|| wrong("it names no port"))?;
+            .ok_or_else(|| wrong(&format!("it names no port; {FORM}")))?;
         let mut tls = Tls {
             server_name: Some(host.clone()),
             ..Tls::default()
@@ -61,7 +64,13 @@ impl Target {
                         wrong("tls is one of disable, require, verify-ca, verify-full")
                     })?;
                 }
-                "ca" => tls.ca = Some(PathBuf::from(value.as_ref())),
+                "ca" => {
+                    let path = PathBuf::from(value.as_ref());
+                    if let Err(error) = std::fs::metadata(&path) {
+                        return Err(wrong(&format!("ca={}: {error}", path.display())));
+                    }
+                    tls.ca = Some(path);
+                }
                 "server_name" => tls.server_name = Some(value.into_owned()),
                 _ => {
                     return Err(wrong(
@@ -92,6 +101,8 @@ struct Written {
     settings: Option<Value>,
     /// By the manifest's names.
     companions: BTreeMap<String, Value>,
+    /// `host:port` of the nodes, by the manifest's names.
+    endpoints: BTreeMap<String, Vec<String>>,
     /// In turn, for plugins that ask an operator.
     answers: Vec<Answers>,
     unprivileged: Option<Value>,
@@ -103,7 +114,8 @@ pub struct Sample {
     has_target: bool,
     /// None: there is no secret.
     scene: Mutex<Option<Scene>>,
-    answers: Mutex<std::vec::IntoIter<Answers>>,
+    /// Given in turn, from the first again after the last.
+    answers: Mutex<VecDeque<Answers>>,
 }
 
 impl Sample {
@@ -112,7 +124,7 @@ impl Sample {
         Self {
             has_target: false,
             scene: Mutex::default(),
-            answers: Mutex::new(Vec::new().into_iter()),
+            answers: Mutex::default(),
         }
     }
 
@@ -144,6 +156,18 @@ impl Sample {
             None => Self::example(plugin)?,
         };
         let descriptor = plugin.descriptor();
+        if let Some(strategy) = &written.strategy
+            && descriptor.strategy(strategy).is_none()
+        {
+            let known = descriptor
+                .strategies
+                .iter()
+                .map(|known| known.name.as_str());
+            return Err(SampleError::Strategy {
+                strategy: strategy.clone(),
+                known: known.collect::<Vec<_>>().join(", "),
+            });
+        }
         let settings = written.settings.or_else(|| {
             let examples = descriptor.settings_schema.get("examples")?;
             examples.get(0).cloned()
@@ -161,6 +185,13 @@ impl Sample {
             },
             ..Scene::default()
         };
+        let manifest = plugin.manifest();
+        let named_by_value = !value::steering(manifest).is_empty();
+        if targets.len() > 1 && named_by_value && !lists_nodes(manifest) {
+            return Err(SampleError::Target {
+                cause: format!("{} takes one server, and several are given", manifest.name),
+            });
+        }
         if let Some(first) = targets.first() {
             scene.tls = first.tls.clone();
             scene.secret = at_targets(&scene.secret, plugin, targets);
@@ -169,22 +200,32 @@ impl Sample {
                 *value = elsewhere(value, plugin.manifest(), first);
             }
             for (name, endpoint) in &plugin.manifest().endpoints {
-                let named = matches!(
-                    endpoint.from,
-                    EndpointSource::Grant | EndpointSource::Fixed { .. }
-                );
-                if named && !endpoint.optional {
+                if !named_by_value && leads_where_it_is_granted(endpoint) {
                     let nodes = targets.iter().map(Target::address).collect();
                     scene.endpoints.insert(name.clone(), nodes);
                 }
             }
         }
+        scene.endpoints.extend(written.endpoints);
         Ok(Self {
             has_target: !targets.is_empty(),
             scene: Mutex::new(Some(scene)),
-            answers: Mutex::new(written.answers.into_iter()),
+            answers: Mutex::new(written.answers.into()),
         })
     }
+}
+
+fn leads_where_it_is_granted(endpoint: &EndpointManifest) -> bool {
+    matches!(
+        endpoint.from,
+        EndpointSource::Grant | EndpointSource::Fixed { .. }
+    )
+}
+
+fn lists_nodes(manifest: &Manifest) -> bool {
+    let mut endpoints = manifest.endpoints.values();
+    endpoints
+        .any(|endpoint| matches!(&endpoint.from, EndpointSource::Secret(at) if at.list.is_some()))
 }
 
 fn read(path: &Path) -> Result<Written, SampleError> {
@@ -196,7 +237,7 @@ fn read(path: &Path) -> Result<Written, SampleError> {
     // serde_json may quote what it did not expect, and the file holds secrets.
     serde_json::from_str(&text).map_err(|error| {
         wrong(format!(
-            "line {}, column {}: it is a JSON object with secret, strategy, settings, companions, answers, unprivileged \
+            "line {}, column {}: it is a JSON object with secret, strategy, settings, companions, endpoints, answers, unprivileged \
              and unprotected, each left out if not needed",
             error.line(),
             error.column()
@@ -288,13 +329,19 @@ impl Stage for Sample {
 
     fn answers(&self, asked: &InputRequest) -> Result<Answers, String> {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.next().ok_or_else(|| {
-            let names: Vec<_> = asked.prompts.iter().map(|prompt| prompt.name.as_str()).collect();
-            format!(
-                "the plugin asks an operator, and `answers` of the sample has no (further) object with {}",
+        let Some(answer) = answers.pop_front() else {
+            let names: Vec<_> = asked
+                .prompts
+                .iter()
+                .map(|prompt| prompt.name.as_str())
+                .collect();
+            return Err(format!(
+                "the plugin asks an operator, and `answers` of the sample has no object with {}",
                 names.join(", ")
-            )
-        })
+            ));
+        };
+        answers.push_back(answer.clone());
+        Ok(answer)
     }
 
     /// The next check starts with what this one has left at the target.

@@ -1,52 +1,86 @@
-//! Looks into secret values and makes variants of them. A value is JSON text; what is secret in it is every text that
-//! the manifest does not call public.
+//! Looks into secret values and makes variants of them. A value is JSON text; what may be a credential in it is every
+//! text that the manifest does not call public.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use keyturn_runtime::{EndpointSource, Manifest, ValueSource};
 use serde_json::{Map, Value};
 
-/// Shorter texts say nothing: the host does not hide them either.
+/// Shorter texts are found by chance: the host does not hide them either.
 pub(crate) const SECRET_BYTES_MIN: usize = 8;
 
 pub(crate) fn parse(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or(Value::Null)
 }
 
-/// The secret texts of a value, by JSON pointer.
-pub(crate) fn secrets(text: &str, manifest: &Manifest) -> BTreeMap<String, String> {
+/// The texts of a value that the manifest does not call public, by JSON pointer. Times are nobody's credential.
+pub(crate) fn credentials(text: &str, manifest: &Manifest) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     texts(&parse(text), String::new(), &mut |at, text| {
         let public = |of: &String| at == *of || at.starts_with(&format!("{of}/"));
-        if text.len() >= SECRET_BYTES_MIN && !manifest.secret.public.iter().any(public) {
+        if !text.is_empty() && !is_time(text) && !manifest.secret.public.iter().any(public) {
             found.insert(at, text.to_owned());
         }
     });
     found
 }
 
+/// As RFC 3339 begins.
+fn is_time(text: &str) -> bool {
+    const FORM: &[u8] = b"0000-00-00T00:00";
+    let fits = |(form, byte): (&u8, u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        form => *form == byte,
+    };
+    text.len() >= FORM.len() && FORM.iter().zip(text.bytes()).all(fits)
+}
+
+/// Those that are long enough to be told from chance where all that was said is looked through.
+pub(crate) fn secrets(text: &str, manifest: &Manifest) -> impl Iterator<Item = String> {
+    let all = credentials(text, manifest).into_values();
+    all.filter(|text| text.len() >= SECRET_BYTES_MIN)
+}
+
+/// Text and number leaves of a value, by JSON pointer.
+pub(crate) fn leaves(text: &str) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    each_leaf(&parse(text), String::new(), &mut |at, leaf| {
+        if !leaf.as_str().is_some_and(is_time) {
+            found.insert(at, leaf.clone());
+        }
+    });
+    found
+}
+
 fn texts(value: &Value, at: String, found: &mut impl FnMut(String, &str)) {
+    each_leaf(value, at, &mut |at, leaf| {
+        if let Value::String(text) = leaf {
+            found(at, text);
+        }
+    });
+}
+
+fn each_leaf(value: &Value, at: String, found: &mut impl FnMut(String, &Value)) {
     match value {
-        Value::String(text) => found(at, text),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                texts(item, format!("{at}/{index}"), found);
+                each_leaf(item, format!("{at}/{index}"), found);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
                 let name = name.replace('~', "~0").replace('/', "~1");
-                texts(member, format!("{at}/{name}"), found);
+                each_leaf(member, format!("{at}/{name}"), found);
             }
         }
-        _ => {}
+        leaf => found(at, leaf),
     }
 }
 
 /// The secret texts of `old` that `new` has another text for, or none, at the same place: what a rotation replaced.
 pub(crate) fn replaced(old: &str, new: &str, manifest: &Manifest) -> BTreeSet<String> {
-    let new = secrets(new, manifest);
-    secrets(old, manifest)
+    let new = credentials(new, manifest);
+    credentials(old, manifest)
         .into_iter()
         .filter(|(at, text)| new.get(at) != Some(text))
         .map(|(_, text)| text)
@@ -55,19 +89,19 @@ pub(crate) fn replaced(old: &str, new: &str, manifest: &Manifest) -> BTreeSet<St
 
 /// The secret texts of `new` that stand where `old` has another text.
 pub(crate) fn replacing(old: &str, new: &str, manifest: &Manifest) -> BTreeSet<String> {
-    let old = secrets(old, manifest);
-    secrets(new, manifest)
+    let old = credentials(old, manifest);
+    credentials(new, manifest)
         .into_iter()
         .filter(|(at, text)| old.get(at).is_some_and(|before| before != text))
         .map(|(_, text)| text)
         .collect()
 }
 
-/// Whether any text of the value contains this.
+/// Whether any text of the value contains this; a short one has to be all of it.
 pub(crate) fn holds(value: &str, text: &str) -> bool {
     let mut found = false;
     texts(&parse(value), String::new(), &mut |_, member| {
-        found |= member.contains(text);
+        found |= member == text || text.len() >= SECRET_BYTES_MIN && member.contains(text);
     });
     found
 }
@@ -75,8 +109,8 @@ pub(crate) fn holds(value: &str, text: &str) -> bool {
 /// `value` with the secret texts that differ between it and `other` taken from `other`: of the right form, and wrong.
 pub(crate) fn wrong(value: &str, other: &str, manifest: &Manifest) -> String {
     let mut made = parse(value);
-    let others = secrets(other, manifest);
-    for (at, text) in secrets(value, manifest) {
+    let others = credentials(other, manifest);
+    for (at, text) in credentials(value, manifest) {
         let place = made.pointer_mut(&at);
         if let (Some(place), Some(other)) = (place, others.get(&at).filter(|other| **other != text))
         {
@@ -89,7 +123,7 @@ pub(crate) fn wrong(value: &str, other: &str, manifest: &Manifest) -> String {
 /// `value` with another end of each secret text.
 pub(crate) fn spoiled(value: &str, manifest: &Manifest) -> String {
     let mut made = parse(value);
-    for (at, text) in secrets(value, manifest) {
+    for (at, text) in credentials(value, manifest) {
         if let Some(place) = made.pointer_mut(&at) {
             *place = Value::String(format!("{text}-spoiled"));
         }

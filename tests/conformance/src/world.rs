@@ -1,27 +1,27 @@
 //! One check's world: a secret in a store that forgets, the plugin under a grant that leads to gates, and the gates. It
 //! keeps what every call said, so that the last checks can look through it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use keyturn_engine::{
     Credential, Engine, EngineOptions, Event, EventSink, Goal, Outcome as Ended, RandomIds,
     RunFailure,
 };
 use keyturn_runtime::{
-    Call, CallError, Companion, CreateRequest, Created, EndpointGrant, EndpointSource, Grant,
-    GrantedPlugin, Input, InputRequest, LimitsOverride, Manifest, OtherVersion, Outcome, Purpose,
-    RetireRequest, RetirementPlan, Standing, Strategy, TargetEffect, Verdict, Version,
+    Call, CallError, Companion, CreateRequest, Created, GrantedPlugin, Input, InputRequest,
+    LimitsOverride, Manifest, OtherVersion, Outcome, Purpose, RetireRequest, RetirementPlan,
+    Standing, Status, Strategy, TargetEffect, TlsMode, Verdict, Version,
 };
 use keyturn_store::memory::MemoryStore;
 use keyturn_store::{NewSecret, SecretName, SecretStore, SystemClock, VersionId, Which};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::doors::Doors;
 use crate::gate::{Gate, Manner, Wire};
 use crate::kit::{Kit, Stop};
-use crate::stage::Scene;
+use crate::stage::{Answers, Scene};
 use crate::value;
 
 const SECRET: &str = "conformance/secret";
@@ -30,7 +30,8 @@ const BUDGET: Duration = Duration::from_secs(30);
 /// The grace of rotations under check, longer than tokens live; they end it themselves where they have to.
 pub(crate) const GRACE_SECONDS: u64 = 30 * 86_400;
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
-const RETRIES_MAX: usize = 30;
+/// How long a plugin may ask for patience.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A call's answer, with what it took to get it when the plugin asked for patience.
 pub(crate) type Answer<T> = Result<T, CallError>;
@@ -42,19 +43,44 @@ pub(crate) struct World<'k> {
     pub(crate) wire: Arc<Wire>,
     pub(crate) gates: Vec<Gate>,
     /// By gate: the target's own address.
-    addresses: Vec<(String, u16)>,
+    pub(crate) addresses: Vec<(String, u16)>,
     granted: GrantedPlugin,
     companions: Vec<Companion>,
     store: Arc<MemoryStore>,
+    /// Whether anybody is behind its gates.
+    pub(crate) has_gated_target: bool,
+    /// Every value that was made, in order: one of them opens the door when a check has stopped half-way.
+    pub(crate) made: Mutex<Vec<Version>>,
+    /// What is answered to every question, once it is set.
+    repeated: Mutex<Option<Answers>>,
     ids: AtomicUsize,
 }
 
 impl<'k> World<'k> {
-    /// With limits that the check wants tighter than the manifest's.
-    pub(crate) async fn raise(kit: &'k Kit<'k>, limits: LimitsOverride) -> Result<Self, Stop> {
+    pub(crate) async fn raise(kit: &'k Kit<'k>) -> Result<Self, Stop> {
         let scene = kit.stage.scene().await.map_err(Stop::NotCovered)?;
+        let has_target = kit.stage.has_target();
+        Self::with(kit, scene, has_target, LimitsOverride::default()).await
+    }
+
+    /// One whose gates lead nowhere, in plaintext.
+    pub(crate) async fn raise_without_target(
+        kit: &'k Kit<'k>,
+        limits: LimitsOverride,
+    ) -> Result<Self, Stop> {
+        let mut scene = kit.stage.scene().await.map_err(Stop::NotCovered)?;
+        scene.tls.mode = TlsMode::Disable;
+        Self::with(kit, scene, false, limits).await
+    }
+
+    async fn with(
+        kit: &'k Kit<'k>,
+        scene: Scene,
+        has_target: bool,
+        limits: LimitsOverride,
+    ) -> Result<Self, Stop> {
         let strategy = kit.strategy(&scene)?;
-        let mut doors = Doors::new(kit.stage.has_target());
+        let mut doors = Doors::new(has_target);
         let manifest = kit.plugin.manifest();
         let mut scene = scene;
         scene.secret = doors.lead(&scene.secret, manifest, None).await?;
@@ -101,10 +127,14 @@ impl<'k> World<'k> {
             granted,
             companions,
             store,
+            has_gated_target: has_target,
+            made: Mutex::default(),
+            repeated: Mutex::default(),
             ids: AtomicUsize::new(2),
             scene,
         };
         for companion in &world.companions {
+            kit.learn(companion.version.value.expose_secret());
             world.store_companion(companion).await?;
         }
         Ok(world)
@@ -216,17 +246,36 @@ impl<'k> World<'k> {
                 Created::Value(value) => {
                     self.kit.learn(value.expose_secret());
                     let id = self.fresh_id();
-                    return Ok(Version { id, value });
+                    let made = Version { id, value };
+                    lock(&self.made).push(made.clone());
+                    return Ok(made);
                 }
                 Created::NeedsInput(asked) => match self.answers(&asked) {
                     Ok(inputs) => request.inputs = inputs,
-                    Err(cause) => return Err(self.kit.unanswered(cause)),
+                    Err(cause) => return Err(self.kit.own_error(cause)),
                 },
             }
         }
         Err(self
             .kit
-            .unanswered("it asks again after it was answered".into()))
+            .own_error("it asks again after it was answered".into()))
+    }
+
+    /// From now on one answer is given to every question: it is not what is looked at.
+    pub(crate) async fn repeat_one_answer(&self) -> Result<(), Stop> {
+        let call = self.call(&self.current().await?, &[]);
+        let request = CreateRequest {
+            purpose: Purpose::Replace,
+            inputs: Vec::new(),
+            overlap_seconds: GRACE_SECONDS,
+            next_rotation: None,
+            restore: None,
+        };
+        if let Ok(Created::NeedsInput(asked)) = self.granted.create(&call, &request).await {
+            let answers = self.kit.stage.answers(&asked).map_err(Stop::NotCovered)?;
+            *lock(&self.repeated) = Some(answers);
+        }
+        Ok(())
     }
 
     /// Why a rotation waits for an operator for good.
@@ -235,7 +284,11 @@ impl<'k> World<'k> {
     }
 
     pub(crate) fn answers(&self, asked: &InputRequest) -> Result<Vec<Input>, String> {
-        let answers = self.kit.stage.answers(asked)?;
+        let repeated = lock(&self.repeated).clone();
+        let answers = match repeated {
+            Some(answers) => answers,
+            None => self.kit.stage.answers(asked)?,
+        };
         let inputs = answers.into_iter().map(|(name, value)| {
             self.kit.learn_text(&value);
             Input {
@@ -288,6 +341,12 @@ impl<'k> World<'k> {
         self.kit.hear(self.granted.finish(call, candidate).await)
     }
 
+    pub(crate) async fn usage(&self, call: &Call, subject: &Version) -> Answer<()> {
+        self.kit
+            .hear(self.granted.usage(call, subject).await)
+            .map(drop)
+    }
+
     pub(crate) async fn check(&self, call: &Call) -> Answer<()> {
         self.kit.hear(self.granted.check(call).await).map(drop)
     }
@@ -298,19 +357,21 @@ impl<'k> World<'k> {
 
     /// Calls again for as long as the plugin asks for patience, as the engine does.
     async fn patiently(&self, call: impl AsyncFn() -> Answer<Outcome>) -> Answer<Outcome> {
-        let mut answer = self.kit.hear(call().await);
-        for _ in 0..RETRIES_MAX {
+        let began = Instant::now();
+        loop {
+            let answer = self.kit.hear(call().await);
             let Ok(Outcome {
-                status: keyturn_runtime::Status::Pending { after_ms },
+                status: Status::Pending { after_ms },
                 ..
             }) = answer
             else {
-                break;
+                return answer;
             };
+            if began.elapsed() > PATIENCE {
+                return Err(self.kit.own_error("it keeps asking for patience".into()));
+            }
             tokio::time::sleep(Duration::from_millis(after_ms).min(RETRY_PAUSE_MAX)).await;
-            answer = self.kit.hear(call().await);
         }
-        answer
     }
 
     /// A whole rotation by the engine. An operator's answers are brought where they are asked for.
@@ -382,149 +443,10 @@ impl<'k> World<'k> {
         }
     }
 
-    pub(crate) async fn down(&mut self) {
-        for gate in &mut self.gates {
+    pub(crate) async fn down(&self) {
+        for gate in &self.gates {
             gate.down().await;
         }
-    }
-
-    /// Tells the stage what its secret holds now.
-    pub(crate) async fn leave(self) {
-        if let Ok(current) = self.current().await {
-            let manifest = self.manifest();
-            let home = |_: &str, _: &str, port: u16| {
-                let gate = self.gates.iter().position(|gate| gate.port() == port)?;
-                self.addresses.get(gate).cloned()
-            };
-            let text = current.value.expose_secret();
-            let value = value::redirect(text, manifest, None, &mut { home });
-            self.kit.stage.leave(&value);
-        }
-    }
-}
-
-/// The gates while they are opened.
-struct Doors {
-    has_target: bool,
-    wire: Arc<Wire>,
-    gates: Vec<Gate>,
-    addresses: Vec<(String, u16)>,
-}
-
-impl Doors {
-    fn new(has_target: bool) -> Self {
-        Self {
-            has_target,
-            wire: Arc::default(),
-            gates: Vec::new(),
-            addresses: Vec::new(),
-        }
-    }
-
-    /// A value whose addresses are gates.
-    async fn lead(
-        &mut self,
-        text: &str,
-        manifest: &Manifest,
-        whose: Option<&str>,
-    ) -> Result<String, Stop> {
-        let mut wanted = Vec::new();
-        value::redirect(text, manifest, whose, &mut |_, host, port| {
-            wanted.push((host.to_owned(), port));
-            None
-        });
-        let mut ports = BTreeMap::new();
-        for address in wanted {
-            let port = self.gate(&address).await?;
-            ports.insert(address, port);
-        }
-        Ok(value::redirect(
-            text,
-            manifest,
-            whose,
-            &mut |_, host, port| {
-                let gate = ports.get(&(host.to_owned(), port))?;
-                Some(("127.0.0.1".to_owned(), *gate))
-            },
-        ))
-    }
-
-    /// One gate for each address, whoever names it.
-    async fn gate(&mut self, address: &(String, u16)) -> Result<u16, Stop> {
-        let known = self.addresses.iter().position(|known| known == address);
-        if let Some(gate) = known.and_then(|known| self.gates.get(known)) {
-            return Ok(gate.port());
-        }
-        let (host, port) = address;
-        let upstream = self.has_target.then(|| format!("{host}:{port}"));
-        let gate = Gate::open(upstream, Arc::clone(&self.wire)).await;
-        let gate =
-            gate.map_err(|error| Stop::NotCovered(format!("no listener on loopback: {error}")))?;
-        let port = gate.port();
-        self.gates.push(gate);
-        self.addresses.push(address.clone());
-        Ok(port)
-    }
-
-    async fn grant(
-        &mut self,
-        scene: &Scene,
-        manifest: &Manifest,
-        limits: LimitsOverride,
-    ) -> Result<Grant, Stop> {
-        let mut members = BTreeMap::new();
-        for (name, endpoint) in &manifest.endpoints {
-            let default = match &endpoint.from {
-                EndpointSource::Fixed { host, port } => vec![format!("{host}:{port}")],
-                _ => Vec::new(),
-            };
-            let addresses = scene.endpoints.get(name).cloned().unwrap_or(default);
-            let mut ports = Vec::new();
-            for address in addresses {
-                ports.push(self.gate(&value::split(&address, None)).await?);
-            }
-            members.insert(name.clone(), ports);
-        }
-        let all: Vec<u16> = self.gates.iter().map(Gate::port).collect();
-        let mut endpoints = BTreeMap::new();
-        for (name, endpoint) in &manifest.endpoints {
-            let own = members.remove(name).unwrap_or_default();
-            let from_grant = matches!(endpoint.from, EndpointSource::Grant);
-            let fixed = matches!(endpoint.from, EndpointSource::Fixed { .. });
-            if from_grant && own.is_empty() {
-                continue;
-            }
-            let hosts = vec!["127.0.0.1".to_owned()];
-            endpoints.insert(
-                name.clone(),
-                EndpointGrant {
-                    hosts: if from_grant { Vec::new() } else { hosts },
-                    ports: match (from_grant, fixed) {
-                        (true, _) => Vec::new(),
-                        (false, true) => own.clone(),
-                        (false, false) => all.clone(),
-                    },
-                    members: if from_grant {
-                        own.iter().map(|port| format!("127.0.0.1:{port}")).collect()
-                    } else {
-                        Vec::new()
-                    },
-                    tls: scene.tls.mode,
-                    ca: scene.tls.ca.clone(),
-                    server_name: scene.tls.server_name.clone(),
-                    ..EndpointGrant::default()
-                },
-            );
-        }
-        let companions = scene.companions.keys();
-        let companions = companions.map(|name| (name.clone(), vec![companion_secret(name)]));
-        Ok(Grant {
-            companions: companions.collect(),
-            endpoints,
-            limits,
-            settings: scene.settings.clone(),
-            ..Grant::default()
-        })
     }
 }
 
@@ -538,6 +460,10 @@ impl EventSink for Overheard {
     }
 }
 
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 pub(crate) fn version(id: &str, value: &str) -> Version {
     Version {
         id: id.to_owned(),
@@ -545,7 +471,7 @@ pub(crate) fn version(id: &str, value: &str) -> Version {
     }
 }
 
-fn companion_secret(name: &str) -> String {
+pub(crate) fn companion_secret(name: &str) -> String {
     format!("conformance/{name}")
 }
 

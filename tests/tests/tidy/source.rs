@@ -51,11 +51,11 @@ impl Source {
             .collect();
         let path = path.strip_prefix(root()).unwrap().display().to_string();
         // The crate `tests` is itself called so; what counts is a folder or file inside a crate. The
-        // hostile guests and their suite are nothing but tests.
+        // guests, and the suite of the hostile ones, are nothing but tests.
         let inside = path.strip_prefix("tests/").unwrap_or(&path);
-        let is_test_file = inside
-            .split('/')
-            .any(|part| part == "hostile" || part.trim_end_matches(".rs").ends_with("tests"));
+        let is_test_file = inside.split('/').any(|part| {
+            ["hostile", "guest"].contains(&part) || part.trim_end_matches(".rs").ends_with("tests")
+        });
         let tests_from = if is_test_file {
             0
         } else {

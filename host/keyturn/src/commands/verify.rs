@@ -25,7 +25,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -
                 if global.json {
                     output::to_stdout(&serde_json::to_string(&verification)?)?;
                 } else {
-                    show(&verification)?;
+                    show(&verification, credential.strategy.needs_operator)?;
                 }
                 if !verification.is_live() {
                     worst = worst.worse(Code::NotLive);
@@ -39,7 +39,27 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -
     Ok(worst.into())
 }
 
-fn show(verification: &Verification) -> Result<()> {
+/// The value of a secret that holds several credentials is never brought back whole: the others have moved on.
+fn what_helps(verification: &Verification, name: &str, needs_operator: bool) -> String {
+    let secret = &verification.secret;
+    match (needs_operator, verification.credential.is_empty()) {
+        (true, _) => {
+            format!("\n  Make a new one at the vendor: `keyturn assist {name} --now` asks for it.")
+        }
+        (false, true) => format!(
+            "\n  If a rotation was interrupted, `keyturn rotate {name}` promotes the version that logs in. Otherwise put the \
+             working value: `keyturn secret get {secret} --stage AWSPREVIOUS --reveal | keyturn secret put {secret} \
+             --value-stdin` brings the previous one back."
+        ),
+        (false, false) => format!(
+            "\n  If a rotation was interrupted, `keyturn rotate {name}` promotes the version that logs in. Otherwise put a \
+             value with the members of this credential as they work, and with those of the others as they are: \
+             `keyturn secret put {secret} --value-file FILE`."
+        ),
+    }
+}
+
+fn show(verification: &Verification, needs_operator: bool) -> Result<()> {
     let name = output::name(&verification.secret, &verification.credential);
     let findings = || {
         let lines = verification.findings.iter().map(|finding| {
@@ -70,11 +90,7 @@ fn show(verification: &Verification) -> Result<()> {
         words.push_str(&format!("\n  {} {}{error}", member.endpoint, member.member));
     }
     words.push_str(&findings());
-    words.push_str(
-        "\n  If a rotation was interrupted, `keyturn rotate` promotes the version that logs in. Otherwise put the \
-         working value: `keyturn secret get NAME --stage AWSPREVIOUS --reveal | keyturn secret put NAME --value-stdin` \
-         brings the previous one back.",
-    );
+    words.push_str(&what_helps(verification, &name, needs_operator));
     exit::report(
         &anyhow::Error::new(Failure::new(Code::NotLive, words)),
         false,

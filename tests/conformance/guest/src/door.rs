@@ -205,12 +205,6 @@ fn test_node(node: &Member, wanted: &Login) -> Result<(), Error> {
     if !has("negative-control") {
         must_refuse_a_wrong_one(node, wanted)?;
     }
-    if has("crash") {
-        if session.ask("MARK")? != "OK" {
-            return Err(Error::conflict("somebody else is testing").retryable(false));
-        }
-        session.ask("UNMARK")?;
-    }
     Ok(())
 }
 
@@ -274,6 +268,12 @@ pub(crate) fn retire(ctx: &Context, subject: &Login) -> Result<Outcome, Error> {
         }
     }
     for mut session in sessions {
+        if has("crash") {
+            if session.ask("MARK")? != "OK" {
+                return Err(Error::conflict("somebody else is at work").retryable(false));
+            }
+            session.ask("UNMARK")?;
+        }
         session.change(&format!("DROP {}", subject.password))?;
     }
     for node in nodes()? {

@@ -1,16 +1,18 @@
 //! Checks with something broken: the target, the connection, the process.
 
 use keyturn_engine::Outcome as Ended;
-use keyturn_runtime::{Applied, CallError, ErrorKind, Liveness, TargetEffect, Version};
+use keyturn_runtime::{
+    Applied, CallError, ErrorKind, LimitsOverride, Liveness, TargetEffect, Version,
+};
 use secrecy::ExposeSecret;
 
 use crate::checks::target::clean_up;
 use crate::checks::values::is_breakdown;
 use crate::checks::{
-    expect_liveness, liveness, needs_a_changed_target, needs_a_target, told, word,
+    expect_liveness, liveness, needs_a_changed_target, needs_a_target, opens, told, word,
 };
 use crate::gate::{Cut, Manner};
-use crate::kit::{Checked, Stop};
+use crate::kit::{Checked, Kit, Stop};
 use crate::world::World;
 
 /// Far more than any sensible rotation needs, of either.
@@ -18,6 +20,8 @@ const IMPORTS_MAX: usize = 5000;
 const PIECES_MAX: usize = 2000;
 /// Where answers break off: within whatever comes first, and far behind it.
 const ENDS: [usize; 6] = [1, 2, 5, 20, 100, 500];
+/// Into how many parts the answers to one `test` are cut.
+const CUT_ANSWERS: usize = 12;
 /// How often a run may be repeated until it ends what a crash has left.
 const RUNS_MAX: usize = 3;
 
@@ -52,7 +56,7 @@ async fn answers(
     Ok(answers)
 }
 
-pub(crate) async fn target_down(world: &mut World<'_>) -> Checked {
+pub(crate) async fn target_down(world: &World<'_>) -> Checked {
     reaches_somebody(world)?;
     world.down().await;
     for (name, answer) in answers(world).await? {
@@ -80,32 +84,47 @@ pub(crate) async fn target_down(world: &mut World<'_>) -> Checked {
     Ok(())
 }
 
-pub(crate) async fn bad_peer(world: &World<'_>) -> Checked {
-    reaches_somebody(world)?;
+/// First peers that are none, then a real one whose answers break off.
+pub(crate) async fn bad_peer(kit: &Kit<'_>) -> Checked {
+    // In plaintext, so that what they say reaches the plugin and no TLS handshake.
+    let world = World::raise_without_target(kit, LimitsOverride::default()).await?;
+    reaches_somebody(&world)?;
     let nonsense = ENDS.map(Manner::NonsenseCutAfter);
     for manner in [Manner::HangUp, Manner::Nonsense]
         .into_iter()
         .chain(nonsense)
     {
         world.behave(manner);
-        judge_bad_peer(world, manner).await?;
+        judge_bad_peer(&world, manner).await?;
     }
-    if !world.kit.stage.has_target() {
+    if !kit.stage.has_target() {
         return Ok(());
     }
-    for end in ENDS {
+    opens(kit).await?;
+    let world = World::raise(kit).await?;
+    let judged = bad_answers(&world).await;
+    world.leave().await;
+    judged
+}
+
+async fn bad_answers(world: &World<'_>) -> Checked {
+    let current = world.current().await?;
+    let call = world.call(&current, &[]);
+    world.wire.arm(None);
+    let tested = world.test(&call, &current).await;
+    tested.map_err(|error| world.kit.stop("`test` of CURRENT", &error))?;
+    // Behind the handshake, too, where there is one.
+    let whole = world.wire.answered();
+    for end in (1..CUT_ANSWERS).map(|part| (whole * part / CUT_ANSWERS).max(1)) {
         world.behave(Manner::AnswerCutAfter(end));
         judge_cut_answers(world, end).await?;
     }
     world.behave(Manner::Dribble);
-    let current = world.current().await?;
-    let tested = world.test(&world.call(&current, &[]), &current).await;
-    tested.map(drop).map_err(|error| {
-        world.kit.stop(
-            "`test` of CURRENT with a server whose answers come byte by byte",
-            &error,
-        )
-    })
+    let tested = world.test(&call, &current).await;
+    let server = "`test` of CURRENT with a server whose answers come byte by byte";
+    tested
+        .map(drop)
+        .map_err(|error| world.kit.stop(server, &error))
 }
 
 /// Half an answer is none: CURRENT is live, whatever is missing.
@@ -197,6 +216,11 @@ async fn cut_once(world: &World<'_>, cut: Cut) -> Result<bool, Stop> {
         cut.at
     );
     let applied = liveness(world, &candidate).await?;
+    if applied == Liveness::Unknown {
+        return Err(Stop::failed(format!(
+            "{place} `probe` cannot tell whether the candidate was applied"
+        )));
+    }
     match &answer {
         Err(error) if is_breakdown(error) => {
             return Err(Stop::failed(format!(
@@ -208,6 +232,12 @@ async fn cut_once(world: &World<'_>, cut: Cut) -> Result<bool, Stop> {
             return Err(Stop::failed(format!(
                 "{place} `set` says that nothing was applied, and the candidate is {}: {}",
                 word(&applied),
+                told(error)
+            )));
+        }
+        Err(error) if error.applied == Applied::Yes && applied == Liveness::Dead => {
+            return Err(Stop::failed(format!(
+                "{place} `set` says that the candidate was applied, and it is dead: {}",
                 told(error)
             )));
         }
@@ -247,7 +277,7 @@ async fn somebody_can_log_in(
         TargetEffect::Replacing => Some(candidate),
         TargetEffect::Additive | TargetEffect::None => None,
     };
-    if opens(world, found, other).await? {
+    if opens_by_either(world, found, other).await? {
         return Ok(());
     }
     Err(Stop::failed(format!(
@@ -302,14 +332,14 @@ async fn still_open(world: &World<'_>, place: &str) -> Checked {
         TargetEffect::Replacing => world.labelled("KEYTURN_INDOUBT").await?,
         TargetEffect::Additive | TargetEffect::None => None,
     };
-    if opens(world, found, doubtful.as_ref()).await? {
+    if opens_by_either(world, found, doubtful.as_ref()).await? {
         return Ok(());
     }
     Err(Stop::failed(format!("{place} AWSCURRENT does not log in")))
 }
 
 /// CURRENT is found so; the other value may have taken its place at all nodes or at some.
-async fn opens(
+async fn opens_by_either(
     world: &World<'_>,
     current: Liveness,
     other: Option<&Version>,
@@ -338,7 +368,7 @@ async fn finish_what_was_begun(world: &World<'_>, place: &str) -> Checked {
     )))
 }
 
-fn is_promoted(
+pub(crate) fn is_promoted(
     world: &World<'_>,
     ended: Result<Ended, Box<keyturn_engine::RunFailure>>,
 ) -> Checked {
@@ -358,8 +388,12 @@ async fn end_at_the_vendor(world: &World<'_>) -> Checked {
     if !world.strategy.needs_operator {
         return Ok(());
     }
-    if let Some(previous) = world.labelled("AWSPREVIOUS").await? {
-        world.kit.stage.end(previous.value.expose_secret());
+    if let Some(previous) = world.labelled("AWSPREVIOUS").await?
+        && !world.kit.stage.end(previous.value.expose_secret())
+    {
+        return Err(Stop::not_covered(
+            "nobody ends the old value at the vendor, as the next rotation needs it",
+        ));
     }
     Ok(())
 }

@@ -4,12 +4,13 @@
 pub(crate) mod conduct;
 pub(crate) mod faults;
 pub(crate) mod file;
+mod malformed;
 pub(crate) mod nodes;
 pub(crate) mod rounds;
 pub(crate) mod target;
 pub(crate) mod values;
 
-use keyturn_runtime::{CallError, LimitsOverride, Liveness, Version};
+use keyturn_runtime::{CallError, Liveness, Version};
 
 use crate::kit::{Checked, Kit, Stop};
 use crate::world::World;
@@ -23,16 +24,76 @@ pub(crate) async fn run(kit: &Kit<'_>, id: &str) -> Checked {
         "describe" => file::describe(kit).await,
         "example" => file::example(kit),
         "canary" => conduct::canary(kit),
+        "bad-peer" => faults::bad_peer(kit).await,
+        "limits" => conduct::limits(kit).await,
         _ => in_a_world(kit, id).await,
     }
 }
 
-async fn in_a_world(kit: &Kit<'_>, id: &str) -> Checked {
-    let limits = match id {
-        "limits" | "bad-peer" => conduct::brief(kit),
-        _ => LimitsOverride::default(),
+/// What these say of a plugin supposes that CURRENT opens its target.
+const NEED_A_TARGET: [&str; 14] = [
+    "set-twice",
+    "probe-harmless",
+    "wrong-current",
+    "all-wrong",
+    "retire",
+    "permission",
+    "negative-control",
+    "target-down",
+    "cut",
+    "crash",
+    "node-down",
+    "mixed",
+    "lagging-replica",
+    "foreign-identity",
+];
+
+/// Looked at once, with the first value: a server that is down or a wrong password is no fault of the plugin.
+pub(crate) async fn opens(kit: &Kit<'_>) -> Checked {
+    if !kit.stage.has_target() || kit.plugin.manifest().endpoints.is_empty() {
+        return Ok(());
+    }
+    let look = async || -> Result<(), String> {
+        let why = |stop: Stop| match stop {
+            Stop::Failed(why) | Stop::NotApplicable(why) | Stop::NotCovered(why) => why,
+        };
+        let world = World::raise(kit).await.map_err(why)?;
+        kit.learn(&world.scene.secret);
+        let current = world.current().await.map_err(why)?;
+        match world.probe(&world.call(&current, &[]), &current).await {
+            Ok(verdict) if verdict.liveness == Liveness::Live => Ok(()),
+            Ok(verdict) => Err(format!(
+                "the secret is {} at the target",
+                word(&verdict.liveness)
+            )),
+            Err(error) => Err(error.message),
+        }
     };
-    let mut world = World::raise(kit, limits).await?;
+    let opened = kit.opens.get_or_init(look).await;
+    opened.clone().map_err(|why| {
+        Stop::NotCovered(format!(
+            "the secret does not open the target, so nothing can be said: {why}"
+        ))
+    })
+}
+
+/// Leaves the target with the credential that it had, where the strategy can bring one back.
+pub(crate) async fn put_back(kit: &Kit<'_>) {
+    if !matches!(kit.opens.get(), Some(Ok(()))) {
+        return;
+    }
+    if let Ok(world) = World::raise(kit).await {
+        // What is left is the stage's to say.
+        let _ = target::put_back(&world).await;
+        world.leave().await;
+    }
+}
+
+async fn in_a_world(kit: &Kit<'_>, id: &str) -> Checked {
+    if NEED_A_TARGET.contains(&id) {
+        opens(kit).await?;
+    }
+    let world = World::raise(kit).await?;
     kit.learn(&world.scene.secret);
     let checked = match id {
         "one-token" => values::one_token(&world).await,
@@ -40,7 +101,7 @@ async fn in_a_world(kit: &Kit<'_>, id: &str) -> Checked {
         "overlap-zero" => rounds::overlap_zero(&world).await,
         "own-round" => rounds::own_round(&world).await,
         "foreign-members" => values::foreign_members(&world).await,
-        "malformed" => values::malformed(&mut world).await,
+        "malformed" => values::malformed(&world).await,
         "finish" => values::finish(&world).await,
         "foreign-identity" => target::foreign_identity(&world).await,
         "set-twice" => target::set_twice(&world).await,
@@ -50,14 +111,12 @@ async fn in_a_world(kit: &Kit<'_>, id: &str) -> Checked {
         "retire" => target::retire(&world).await,
         "permission" => target::permission(&world).await,
         "negative-control" => target::negative_control(&world).await,
-        "target-down" => faults::target_down(&mut world).await,
-        "bad-peer" => faults::bad_peer(&world).await,
+        "target-down" => faults::target_down(&world).await,
         "cut" => faults::cut(&world).await,
         "crash" => faults::crash(&world).await,
-        "node-down" => nodes::node_down(&mut world).await,
-        "mixed" => nodes::mixed(&mut world).await,
+        "node-down" => nodes::node_down(&world).await,
+        "mixed" => nodes::mixed(&world).await,
         "lagging-replica" => nodes::lagging_replica(&world).await,
-        "limits" => conduct::limits(&world).await,
         _ => Err(Stop::failed(
             "the kit does not know this check; please report this",
         )),

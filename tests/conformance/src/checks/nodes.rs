@@ -28,7 +28,7 @@ fn needs_nodes(world: &World<'_>) -> Checked {
 }
 
 /// Each node is away once.
-pub(crate) async fn node_down(world: &mut World<'_>) -> Checked {
+pub(crate) async fn node_down(world: &World<'_>) -> Checked {
     needs_nodes(world)?;
     for node in 0..world.gates.len() {
         let current = world.current().await?;
@@ -37,7 +37,6 @@ pub(crate) async fn node_down(world: &mut World<'_>) -> Checked {
         world.gates[node].down().await;
         let probed = world.probe(&call, &current).await;
         let set = world.set(&call, &candidate).await;
-        // One that is only tested may be away while the others change.
         let tested = match &set {
             Ok(_) => world.test(&call, &candidate).await.map(drop),
             Err(error) => Err(error.clone()),
@@ -71,7 +70,7 @@ pub(crate) async fn node_down(world: &mut World<'_>) -> Checked {
 }
 
 /// The candidate is applied at the first node alone: as by a run whose secret listed no other.
-pub(crate) async fn mixed(world: &mut World<'_>) -> Checked {
+pub(crate) async fn mixed(world: &World<'_>) -> Checked {
     needs_nodes(world)?;
     let Some(list) = list(world) else {
         return Err(Stop::not_applicable("its values do not list its nodes"));
@@ -126,14 +125,16 @@ fn list(world: &World<'_>) -> Option<String> {
 }
 
 pub(crate) async fn lagging_replica(world: &World<'_>) -> Checked {
-    let has_readers = world
-        .manifest()
-        .endpoints
-        .values()
-        .any(|endpoint| matches!(endpoint.from, EndpointSource::Grant));
-    if !has_readers {
+    // Beside the one that values name, the operator may name others.
+    let readers = world.manifest().endpoints.iter().filter(|(_, endpoint)| {
+        endpoint.optional && matches!(endpoint.from, EndpointSource::Grant)
+    });
+    let is_granted = readers
+        .into_iter()
+        .any(|(name, _)| world.scene.endpoints.contains_key(name));
+    if !is_granted || value::steering(world.manifest()).is_empty() {
         return Err(Stop::not_applicable(
-            "it has no endpoint whose nodes are only tested",
+            "it has no endpoint whose nodes are only tested, or none is given",
         ));
     }
     needs_a_changed_target(world)?;

@@ -135,6 +135,15 @@ pub(crate) async fn own_round(world: &World<'_>) -> Checked {
         let name = word(&purpose);
         let made = made.map_err(|error| world.kit.stop(&format!("`create` for {name}"), &error))?;
         let made = text(&made);
+        let (before, after) = (value::leaves(text(&first)), value::leaves(made));
+        let is_touched = |(at, leaf): (&String, &serde_json::Value)| {
+            before.get(at) == Some(leaf) && after.get(at).is_some_and(|now| now != leaf)
+        };
+        if value::leaves(text(&second)).iter().any(is_touched) {
+            return Err(Stop::failed(format!(
+                "{name} changes a member that a rotation leaves alone"
+            )));
+        }
         if in_use
             .iter()
             .any(|credential| !value::holds(made, credential))

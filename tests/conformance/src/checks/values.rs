@@ -1,19 +1,20 @@
 //! Checks of what a plugin makes of values, and of how it takes values that are none.
 
 use keyturn_engine::{Goal, Outcome as Ended, Reason, Step};
-use keyturn_runtime::{CallError, ErrorKind, Origin, Purpose};
+use keyturn_runtime::{CallError, ErrorKind, Origin, Purpose, Version};
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::checks::malformed::{Malformed, Refusal, malformations};
 use crate::checks::{told, word};
+use crate::gate::Manner;
 use crate::kit::{Checked, Stop};
 use crate::value;
 use crate::world::{World, version};
 
 const OVERLAP_SECONDS: u64 = crate::world::GRACE_SECONDS;
-const MALFORMED: usize = 200;
 /// Spellings that do not survive a detour through numbers and maps.
-const FOREIGN: &str = r#""zz_foreign" : 1.50,"aa_\u0066oreign":"\/\u00e9","big_foreign":1e400,"nested_foreign":{ "b":1, "a":[ ] }"#;
+const FOREIGN: &str = r#""zz_foreign" : 1.50,"aa_\u0066oreign":"\/\u00e9","big_foreign":123456789012345678901234567890.5,"nested_foreign":{ "b":1, "a":[ ] }"#;
 
 /// As AWS's service calls: the token's version is there, empty, under AWSPENDING.
 pub(crate) async fn one_token(world: &World<'_>) -> Checked {
@@ -80,12 +81,22 @@ pub(crate) async fn foreign_members(world: &World<'_>) -> Checked {
         )
         .await
         .map_err(|error| world.kit.stop("`create` for replace", &error))?;
-    for purpose in [Purpose::Extend, Purpose::Retire, Purpose::Announce] {
+    // An earlier value with other foreign members: nothing of them comes back with it.
+    let earlier = plain.value.expose_secret();
+    let earlier = value::with_foreign_members(earlier, &FOREIGN.replace("1.50", "2.50"));
+    let earlier = version(&world.fresh_id(), &earlier);
+    for purpose in [
+        Purpose::Extend,
+        Purpose::Retire,
+        Purpose::Announce,
+        Purpose::Restore,
+    ] {
         if !world.strategy.purposes.contains(&purpose) {
             continue;
         }
         let call = world.call(&made, &[]);
-        let made = world.create(&call, purpose, OVERLAP_SECONDS, None).await;
+        let restore = (purpose == Purpose::Restore).then_some(&earlier);
+        let made = world.create(&call, purpose, OVERLAP_SECONDS, restore).await;
         // Whether it serves the purpose at all is another check.
         if let Err(error) = made
             && error.kind == ErrorKind::InvalidAnswer
@@ -117,56 +128,80 @@ pub(crate) async fn finish(world: &World<'_>) -> Checked {
     Ok(())
 }
 
-/// Nobody answers at the target: whatever is wrong has to be seen in the value.
-pub(crate) async fn malformed(world: &mut World<'_>) -> Checked {
-    world.down().await;
-    let current = world.current().await?;
-    let sound = current.value.expose_secret().to_owned();
+/// Nobody sensible answers at the target: whatever is wrong has to be seen in the value.
+pub(crate) async fn malformed(world: &World<'_>) -> Checked {
+    world.behave(Manner::HangUp);
+    world.repeat_one_answer().await?;
+    let sound = world.current().await?;
+    let candidate = world.candidate().await?;
+    let text = sound.value.expose_secret().to_owned();
     let required = required_members(world);
-    for (number, bad) in malformations(&sound, &required).into_iter().enumerate() {
-        let bad_version = version(&world.fresh_id(), &bad.text);
-        let as_current = world.call(&bad_version, &[]);
-        let call = world.call(&current, &[]);
-        let answers = [
-            (
-                "create",
-                world
-                    .create(&as_current, Purpose::Replace, OVERLAP_SECONDS, None)
-                    .await
-                    .map(drop),
-            ),
-            ("check", world.check(&as_current).await),
-            ("probe", world.probe(&call, &bad_version).await.map(drop)),
-            ("test", world.test_once(&call, &bad_version).await.map(drop)),
-        ];
-        let mut accepted = Vec::new();
-        for (name, answer) in answers {
-            match answer {
-                Err(error) if is_breakdown(&error) => {
-                    return Err(Stop::failed(format!(
-                        "`{name}` for malformed secret {number} ({}) ended as {}",
-                        bad.what,
-                        told(&error)
-                    )));
-                }
-                Ok(()) if name != "check" => accepted.push(name),
-                _ => {}
-            }
-        }
-        let refused = match bad.refusal {
-            Refusal::Everybody => accepted.is_empty(),
-            Refusal::Somebody => accepted.len() < 3,
-            Refusal::Nobody => true,
-        };
-        if !refused {
-            return Err(Stop::failed(format!(
-                "malformed secret {number} ({}) is accepted by `{}`",
-                bad.what,
-                accepted.join("` and `")
-            )));
+    world.kit.hear_malformed(true);
+    let mut judged = Ok(());
+    for (number, bad) in malformations(&text, &required).into_iter().enumerate() {
+        judged = judge_malformed(world, [&sound, &candidate], number, &bad).await;
+        if judged.is_err() {
+            break;
         }
     }
-    Ok(())
+    world.kit.hear_malformed(false);
+    judged
+}
+
+async fn judge_malformed(
+    world: &World<'_>,
+    [sound, candidate]: [&Version; 2],
+    number: usize,
+    bad: &Malformed,
+) -> Checked {
+    let bad_version = version(&world.fresh_id(), &bad.text);
+    let as_current = world.call(&bad_version, &[]);
+    let call = world.call(sound, &[]);
+    let before = world.wire.connections();
+    let made = world.create(&as_current, Purpose::Replace, OVERLAP_SECONDS, None);
+    let refusing = [
+        ("create", made.await.map(drop)),
+        ("probe", world.probe(&call, &bad_version).await.map(drop)),
+        ("test", world.test_once(&call, &bad_version).await.map(drop)),
+    ];
+    let connections = world.wire.connections() - before;
+    let others = [
+        ("set", world.set(&call, &bad_version).await.map(drop)),
+        ("retire", world.retire(&call, &bad_version).await.map(drop)),
+        (
+            "finish",
+            world.finish(&as_current, candidate).await.map(drop),
+        ),
+        ("usage", world.usage(&as_current, &bad_version).await),
+        ("check", world.check(&as_current).await),
+    ];
+    let what = format!("malformed secret {number} ({})", bad.what);
+    for (name, answer) in refusing.iter().chain(&others) {
+        if let Err(error) = answer
+            && is_breakdown(error)
+        {
+            let told = told(error);
+            return Err(Stop::failed(format!("`{name}` for {what} ended as {told}")));
+        }
+    }
+    let accepted: Vec<_> = refusing
+        .iter()
+        .filter(|(_, answer)| answer.is_ok())
+        .map(|(name, _)| *name)
+        .collect();
+    if bad.refusal == Refusal::Everybody && connections > 0 {
+        return Err(Stop::failed(format!("a connection is opened for {what}")));
+    }
+    let refused = match bad.refusal {
+        Refusal::Everybody => accepted.is_empty(),
+        Refusal::Somebody => accepted.len() < refusing.len(),
+        Refusal::Nobody => true,
+    };
+    if refused {
+        return Ok(());
+    }
+    let accepted = accepted.join("` and `");
+    Err(Stop::failed(format!("{what} is accepted by `{accepted}`")))
 }
 
 /// The plugin did not end its call itself.
@@ -189,134 +224,4 @@ fn required_members(world: &World<'_>) -> Vec<String> {
     let required = schema.get("required").and_then(Value::as_array);
     let names = required.into_iter().flatten().filter_map(Value::as_str);
     names.map(str::to_owned).collect()
-}
-
-struct Malformed {
-    what: String,
-    text: String,
-    refusal: Refusal,
-}
-
-/// Who has to refuse it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    /// Whoever sees it: no plugin can make anything of it.
-    Everybody,
-    /// Somebody, before it could be promoted: not every call reads every member.
-    Somebody,
-    /// It may be a sound value for this plugin.
-    Nobody,
-}
-
-/// Always the same ones for a sound value: by member first, then as JSON.
-fn malformations(sound: &str, required: &[String]) -> Vec<Malformed> {
-    let mut made = Vec::new();
-    let mut add = |what: String, text: String, refusal: Refusal| {
-        made.push(Malformed {
-            what,
-            text,
-            refusal,
-        });
-    };
-    for (what, text) in [
-        ("nothing", ""),
-        ("white space", "  \n"),
-        ("a number", "17"),
-        ("null", "null"),
-        ("a list", "[]"),
-        ("a text", "\"secret\""),
-        ("no JSON", "secret"),
-        ("an open brace", "{"),
-        ("a lone surrogate", r#"{"a":"\ud800"}"#),
-        ("a key twice", r#"{"a":1,"a":2}"#),
-        ("a trailing comma", r#"{"a":1,}"#),
-        ("NUL", "\u{0}"),
-    ] {
-        add(
-            what.to_owned(),
-            text.to_owned(),
-            match what {
-                "a lone surrogate" | "a key twice" => Refusal::Nobody,
-                _ => Refusal::Everybody,
-            },
-        );
-    }
-    add("deep nesting".into(), "[".repeat(3000), Refusal::Everybody);
-    add(
-        "a second value behind it".into(),
-        format!("{sound}{sound}"),
-        Refusal::Everybody,
-    );
-    if let Value::Object(members) = value::parse(sound) {
-        for name in members.keys() {
-            let refusal = match required.contains(name) {
-                true => Refusal::Somebody,
-                false => Refusal::Nobody,
-            };
-            let mut without = members.clone();
-            without.remove(name);
-            add(
-                format!("without {name}"),
-                Value::Object(without).to_string(),
-                refusal,
-            );
-            for (kind, odd) in [
-                ("null", Value::Null),
-                ("a number", json!(-17)),
-                ("a huge number", json!(1e300)),
-                ("true", json!(true)),
-                ("a list", json!([1, "2", null])),
-                ("an object", json!({"deep": {"er": []}})),
-                ("an empty text", json!("")),
-                ("control characters", json!("a\u{0}\r\n\u{1b}[31m")),
-                ("a long text", json!("x".repeat(20_000))),
-                ("another alphabet", json!("пароль\u{202e}密码🙂")),
-            ] {
-                let mut odd_one = members.clone();
-                odd_one.insert(name.clone(), odd);
-                add(
-                    format!("{name} is {kind}"),
-                    Value::Object(odd_one).to_string(),
-                    Refusal::Nobody,
-                );
-            }
-        }
-    }
-    // Cut off at every place that there is room for.
-    let mut ends: Vec<usize> = (1..sound.trim_end().len())
-        .filter(|at| sound.is_char_boundary(*at))
-        .collect();
-    let room = MALFORMED.saturating_sub(made.len()).max(1);
-    let step = ends.len().div_ceil(room).max(1);
-    ends.retain(|at| at % step == 0);
-    for end in ends {
-        made.push(Malformed {
-            what: format!("cut off after {end} bytes"),
-            text: sound[..end].to_owned(),
-            refusal: Refusal::Everybody,
-        });
-    }
-    let mut filler = 0;
-    while made.len() < MALFORMED {
-        filler += 1;
-        made.push(Malformed {
-            what: format!("{filler} braces too many"),
-            text: format!("{sound}{}", "}".repeat(filler)),
-            refusal: Refusal::Everybody,
-        });
-    }
-    made
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_are_two_hundred_malformed_secrets_and_none_is_sound() {
-        let sound = r#"{"host":"h","password":"p"}"#;
-        let made = malformations(sound, &["host".into()]);
-        assert!(made.len() >= MALFORMED, "{}", made.len());
-        assert!(made.iter().all(|one| one.text != sound));
-    }
 }

@@ -1,13 +1,13 @@
 //! `keyturn plugin check`: whether a plugin may hold production credentials, by the conformance kit.
 
-use std::{path::Path, process::ExitCode};
+use std::{fs::File, io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use keyturn_conformance::{Entry, Report, Ruling, Sample, SampleError, Target, Verdict, check};
 
 use crate::{
     cli::{CheckPlugin, Global},
-    exit::Code,
+    exit::{Code, Failure},
     output,
     plugins::Plugins,
     session::refuse,
@@ -31,6 +31,10 @@ pub(crate) async fn run(
         Err(SampleError::NoExample) => Sample::none(),
         sample => sample.map_err(refuse)?,
     };
+    let files = [
+        open(arguments.json_file.as_ref())?,
+        open(arguments.junit.as_ref())?,
+    ];
     let mut unwritten = None;
     let mut tell = |entry: &Entry| {
         if !global.json {
@@ -41,12 +45,13 @@ pub(crate) async fn run(
     if let Some(error) = unwritten {
         return Err(error);
     }
-    for (file, text) in [
-        (&arguments.json_file, serde_json::to_string_pretty(&report)?),
-        (&arguments.junit, report.to_junit()),
-    ] {
-        if let Some(path) = file {
-            write(path, &text)?;
+    for (file, text) in files
+        .into_iter()
+        .zip([serde_json::to_string_pretty(&report)?, report.to_junit()])
+    {
+        if let Some((path, mut file)) = file {
+            let written = file.write_all(text.as_bytes());
+            written.map_err(|error| refuse(format!("{}: {error}", path.display())))?;
         }
     }
     if global.json {
@@ -62,9 +67,12 @@ pub(crate) async fn run(
     .into())
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    let written = std::fs::write(path, text);
-    Ok(written.map_err(|error| refuse(format!("{}: {error}", path.display())))?)
+/// Before minutes of work, not after them.
+fn open(path: Option<&PathBuf>) -> Result<Option<(PathBuf, File)>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    let file =
+        File::create(path).map_err(|error| refuse(format!("{}: {error}", path.display())))?;
+    Ok(Some((path.clone(), file)))
 }
 
 fn show(entry: &Entry) -> Result<()> {
@@ -96,7 +104,14 @@ fn show_verdict(report: &Report) -> Result<()> {
     let failed = count(|ruling| matches!(ruling, Ruling::Failed(_)));
     let open = count(|ruling| matches!(ruling, Ruling::NotCovered(_)));
     let last = match report.verdict {
-        Verdict::Fit => "it is fit to hold production credentials".to_owned(),
+        Verdict::Fit if report.other_strategies.is_empty() => {
+            "it is fit to hold production credentials".to_owned()
+        }
+        Verdict::Fit => format!(
+            "with this strategy it is fit to hold production credentials; not checked: {}, which `strategy` of a \
+             --sample names",
+            report.other_strategies.join(", ")
+        ),
         Verdict::Incomplete => format!("{open} checks are open; it is not known to be fit"),
         Verdict::Unfit => "it is not fit to hold production credentials".to_owned(),
     };
