@@ -105,7 +105,9 @@ fn ask(
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let fits = |fits: &&Fits| {
         let matches = |(pointer, wanted): (&String, &Value)| body.pointer(pointer) == Some(wanted);
-        fits.status.contains(&response.status) && fits.r#where.iter().all(matches)
+        fits.status.contains(&response.status)
+            && fits.r#where.iter().all(matches)
+            && fits.has.iter().all(|pointer| body.pointer(pointer).is_some())
     };
     match answers.iter().find(fits) {
         Some(fits) => Ok((fits.means, body)),

@@ -153,6 +153,9 @@ pub(crate) struct Fits {
     /// JSON pointers into the answer, and what must stand there.
     #[serde(default)]
     pub(crate) r#where: BTreeMap<String, Value>,
+    /// JSON pointers at which something must stand.
+    #[serde(default)]
+    pub(crate) has: Vec<String>,
     pub(crate) means: Meaning,
 }
 

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod controls;
+
 const OLD: &str = "SG.0000000000000000000000.old";
 const NEW: &str = "SG.0000000000000000000000.new";
 
@@ -72,7 +74,10 @@ fn scopes(keys: &'static [(&'static str, &'static [&'static str])]) -> fake::Hos
             .find(|(key, _)| *given == format!("Bearer {key}"))
         {
             Some((_, scopes)) => (200, json!({"scopes": scopes})),
-            None => (401, Value::Null),
+            None => (
+                401,
+                json!({"errors": [{"field": null, "message": "authorization required"}]}),
+            ),
         }
     })
 }
