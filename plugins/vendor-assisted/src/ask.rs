@@ -63,7 +63,7 @@ pub(crate) fn wrong_is_refused(
     }
 }
 
-/// The same shape with other letters and digits, behind what all such secrets begin with.
+/// The same shape with other letters and digits, behind what all such secrets begin with. Never the genuine one.
 fn like(field: &Field, genuine: &str) -> String {
     let form = match &field.format {
         Format::Text(form) => Some(form),
@@ -71,6 +71,7 @@ fn like(field: &Field, genuine: &str) -> String {
     };
     let start = form.map_or(0, |form| form.starts_with.len());
     let (start, rest) = genuine.split_at(start.min(genuine.len()));
+    let is_allowed = |one: &char| form.is_none_or(|form| form.allows(*one));
     let other = |character: char| {
         let class: Vec<char> = match character {
             '0'..='9' => ('0'..='9').collect(),
@@ -78,13 +79,19 @@ fn like(field: &Field, genuine: &str) -> String {
             'A'..='Z' => ('A'..='Z').collect(),
             _ => return character,
         };
-        let is_allowed = |one: &char| form.is_none_or(|form| form.allows(*one));
-        let class: Vec<_> = class.into_iter().filter(is_allowed).collect();
+        let is_other = |one: &char| *one != character && is_allowed(one);
+        let class: Vec<_> = class.into_iter().filter(is_other).collect();
         // The slight bias of the remainder does not matter: the result is nobody's.
         let at = usize::from(random::bytes(1)[0]) % class.len().max(1);
         class.get(at).copied().unwrap_or(character)
     };
-    start.chars().chain(rest.chars().map(other)).collect()
+    let mut wrong: String = start.chars().chain(rest.chars().map(other)).collect();
+    if wrong == genuine {
+        // It has neither letters nor digits. Without its last character it is another one, too.
+        let last = wrong.pop();
+        wrong.extend(('!'..='~').find(|one| Some(*one) != last && is_allowed(one)));
+    }
+    wrong
 }
 
 fn ask(
@@ -107,7 +114,10 @@ fn ask(
         let matches = |(pointer, wanted): (&String, &Value)| body.pointer(pointer) == Some(wanted);
         fits.status.contains(&response.status)
             && fits.r#where.iter().all(matches)
-            && fits.has.iter().all(|pointer| body.pointer(pointer).is_some())
+            && fits
+                .has
+                .iter()
+                .all(|pointer| body.pointer(pointer).is_some())
     };
     match answers.iter().find(fits) {
         Some(fits) => Ok((fits.means, body)),
@@ -179,4 +189,29 @@ fn filled(json: &Value, values: &Values) -> Result<Value, Error> {
         }
         other => other.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyturn_sdk::fake;
+
+    #[test]
+    fn what_nobody_has_is_never_what_somebody_has() {
+        let profile = Profile::named("sendgrid").unwrap();
+        let field = &profile.fields[0];
+        let Format::Text(form) = &field.format else {
+            panic!("a key of SendGrid's is a word")
+        };
+        for seed in 0..20 {
+            let _host = fake::Host::new().seed(seed).install();
+            for genuine in ["SG.aB3-_aB3-_aB3-_aB3-_", &format!("SG.{}", "-".repeat(20))] {
+                let wrong = like(field, genuine);
+                assert!(wrong != genuine && form.fits(&wrong), "{wrong}");
+            }
+            // Not by chance either.
+            let one = like(field, "SG.a");
+            assert!(one.starts_with("SG.") && one != "SG.a", "{one}");
+        }
+    }
 }
