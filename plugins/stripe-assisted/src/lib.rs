@@ -65,8 +65,8 @@ impl Rotator for StripeAssisted {
         })
     }
 
-    fn probe(_ctx: &Context, subject: &Version) -> Result<Verdict, Error> {
-        verify::probe(subject)
+    fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> {
+        verify::probe(ctx, subject)
     }
 }
 

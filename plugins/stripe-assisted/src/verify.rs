@@ -3,7 +3,7 @@
 use crate::account::{self, Answer};
 use crate::fields;
 use crate::key::{Key, Settings};
-use keyturn_sdk::{Context, Error, Finding, Level, Liveness, Outcome, Verdict, Version};
+use keyturn_sdk::{Context, Error, Finding, Level, Liveness, Outcome, Verdict, Version, log};
 
 /// The candidate opens the account that AWSCURRENT opens, or, where the candidate only lacks the previous key, opens
 /// its account still.
@@ -87,18 +87,24 @@ fn another_account(whose: &str, account: &str, wanted: &str) -> Error {
     ))
 }
 
-/// A restricted key without the right to read the account is a key all the same.
-pub(crate) fn probe(subject: &Version) -> Result<Verdict, Error> {
+/// Dead is only what is refused where AWSCURRENT's key is accepted: something on the way may refuse every key. A
+/// restricted key without the right to read the account is a key all the same.
+pub(crate) fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> {
     let key = fields::key(subject, "the value to probe")?;
-    Ok(Verdict::new(
-        match account::ask(&key, "the key in question")? {
-            Answer::Account(_) | Answer::Restricted { .. } => Liveness::Live,
-            Answer::Refused => {
-                account::wrong_key_is_refused(&key)?;
-                Liveness::Dead
-            }
-        },
-    ))
+    if account::ask(&key, "the key in question")? != Answer::Refused {
+        return Ok(Verdict::new(Liveness::Live));
+    }
+    let current = fields::key(&ctx.current, "AWSCURRENT")?;
+    if current.text.expose() != key.text.expose()
+        && account::ask(&current, "AWSCURRENT's key")? == Answer::Refused
+    {
+        log::warn!(
+            "Stripe refuses the key in question, but AWSCURRENT's too: that proves nothing; look at grant.endpoint.api"
+        );
+        return Ok(Verdict::new(Liveness::Unknown));
+    }
+    account::wrong_key_is_refused(&key)?;
+    Ok(Verdict::new(Liveness::Dead))
 }
 
 #[cfg(test)]
@@ -218,20 +224,37 @@ mod tests {
                 })
             };
             let _host = fake::Host::new().http("api", serve).install();
-            let subject = fake::version("v1", &format!(r#"{{"secret_key":"{OLD}"}}"#));
-            assert_eq!(probe(&subject).unwrap_err().kind, kind);
+            let ctx = fake::context("assisted", &format!(r#"{{"secret_key":"{OLD}"}}"#));
+            assert_eq!(probe(&ctx, &ctx.current).unwrap_err().kind, kind);
         }
     }
 
     #[test]
     fn a_key_is_dead_once_stripe_refuses_it() {
         let _host = stripe(&[(OLD, 200, ONE), (NEW, 403, NOT_ALLOWED)]).install();
-        let liveness = |key: &str| {
-            let subject = fake::version("v", &format!(r#"{{"secret_key":"{key}"}}"#));
-            probe(&subject).unwrap().liveness
+        assert_eq!(probed(NEW, OLD), Liveness::Live);
+        assert_eq!(probed(NEW, NEW), Liveness::Live);
+        assert_eq!(probed(NEW, GONE), Liveness::Dead);
+        assert_eq!(probed(GONE, GONE), Liveness::Dead);
+    }
+
+    /// Something on the way answers, or Stripe has shut the account.
+    #[test]
+    fn where_every_key_is_refused_none_is_proven_dead() {
+        let host = stripe(&[]).install();
+        assert_eq!(probed(NEW, OLD), Liveness::Unknown);
+        let [line] = &host.logs()[..] else {
+            panic!("it says why")
         };
-        assert_eq!(liveness(OLD), Liveness::Live);
-        assert_eq!(liveness(NEW), Liveness::Live);
-        assert_eq!(liveness("sk_test_0000000000000000gone"), Liveness::Dead);
+        assert!(line.message.contains("AWSCURRENT's too"), "{line:?}");
+    }
+
+    const GONE: &str = "sk_test_0000000000000000gone";
+
+    fn probed(current: &str, subject: &str) -> Liveness {
+        let value = |key: &str| format!(r#"{{"secret_key":"{key}"}}"#);
+        let ctx = fake::context("assisted", &value(current));
+        let subject = fake::version("v", &value(subject));
+        probe(&ctx, &subject).unwrap().liveness
     }
 }
