@@ -30,6 +30,8 @@ pub struct Issued {
     pub mails: Vec<(String, String)>,
     /// Takes every secret, as a wrong server might.
     pub takes_everything: bool,
+    /// Refuses every secret, as a vendor does whose clock is not the asker's.
+    pub refuses_everything: bool,
 }
 
 /// A running server. Dropping it stops it.
@@ -45,6 +47,9 @@ impl VendorsLike {
         let asked = Arc::clone(&issued);
         let server = HttpsServer::start(identity, move |request| {
             let mut issued = lock(&asked);
+            if issued.refuses_everything {
+                return Issued::default().answer(request);
+            }
             issued.answer(request)
         })?;
         Ok(Self { server, issued })

@@ -4,7 +4,15 @@
 use keyturn_sdk::{Error, Members, SecretText, Version};
 
 use crate::profile::{Field, Vendor};
+use crate::sign;
 use crate::values::Values;
+
+/// Which one says whose secret it is where both do.
+#[derive(Clone, Copy)]
+enum Stronger {
+    Setting,
+    Member,
+}
 
 pub(crate) struct Holding {
     pub(crate) members: Members,
@@ -51,8 +59,40 @@ impl Holding {
         self.held.first()?.exposed()
     }
 
+    /// What has not its form, or is a key whose parts do not fit each other, can never be asked about.
+    pub(crate) fn must_be_whole(&self, vendor: &Vendor, whose: &str) -> Result<(), Error> {
+        let values = self.values(vendor, whose)?;
+        if let Some(sign) = &vendor.profile.sign {
+            sign::assertion(sign, &values, false)?;
+        }
+        Ok(())
+    }
+
+    /// Of a form that the vendor has ended for good.
+    pub(crate) fn is_switched_off(&self, vendor: &Vendor) -> bool {
+        let field = vendor.profile.fields.first();
+        let form = field.and_then(|field| field.switched_off.as_ref());
+        let fits = form.zip(self.secret()).map(|(form, text)| form.fits(text));
+        fits.unwrap_or_default()
+    }
+
     /// Everything that requests are filled with.
     pub(crate) fn values(&self, vendor: &Vendor, whose: &str) -> Result<Values, Error> {
+        self.filled(vendor, Stronger::Setting, whose)
+    }
+
+    /// The same for a value that may be older than the settings, once for each name that may be the secret's: the one
+    /// that is stored with it, and the setting.
+    pub(crate) fn ways(&self, vendor: &Vendor, whose: &str) -> Result<Vec<Values>, Error> {
+        let mut ways = vec![self.filled(vendor, Stronger::Member, whose)?];
+        let named = |stronger| self.named(vendor, stronger);
+        if named(Stronger::Member)? != named(Stronger::Setting)? {
+            ways.push(self.filled(vendor, Stronger::Setting, whose)?);
+        }
+        Ok(ways)
+    }
+
+    fn filled(&self, vendor: &Vendor, stronger: Stronger, whose: &str) -> Result<Values, Error> {
         let mut values = Values::default();
         for (field, held) in vendor.profile.fields.iter().zip(&self.held) {
             let Some(text) = held.exposed() else {
@@ -70,7 +110,7 @@ impl Holding {
                 values.add(name, text.to_owned());
             }
         }
-        for (name, text) in self.parameters(vendor)? {
+        for (name, text) in self.named(vendor, stronger)? {
             values.add(name, text);
         }
         Ok(values)
@@ -81,11 +121,21 @@ impl Holding {
         &self,
         vendor: &'a Vendor,
     ) -> Result<Vec<(&'a str, String)>, Error> {
+        self.named(vendor, Stronger::Setting)
+    }
+
+    fn named<'a>(
+        &self,
+        vendor: &'a Vendor,
+        stronger: Stronger,
+    ) -> Result<Vec<(&'a str, String)>, Error> {
         let parameters = vendor.profile.parameters.iter().map(|parameter| {
             let (name, member) = (&parameter.name, &parameter.member);
-            let text = match vendor.setting(name) {
-                Some(text) => Some(text.to_owned()),
-                None => self.members.get(member)?,
+            let setting = vendor.setting(name).map(str::to_owned);
+            let text = match stronger {
+                Stronger::Setting if setting.is_some() => setting,
+                Stronger::Setting => self.members.get(member)?,
+                Stronger::Member => self.members.get(member)?.or(setting),
             };
             let text = text.ok_or_else(|| {
                 Error::invalid_secret(format!(

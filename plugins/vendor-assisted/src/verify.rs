@@ -1,12 +1,16 @@
 //! `test` and `probe`: what a secret is worth, asked of the vendor itself, and where it belongs.
 
-use keyturn_sdk::{Context, Error, Finding, Level, Liveness, Outcome, Verdict, Version};
+use keyturn_sdk::{Context, Error, Finding, Level, Liveness, Outcome, Verdict, Version, log};
 use serde_json::Value;
 
 use crate::ask;
 use crate::holding::{self, Belongs, Holding};
 use crate::profile::{Check, Meaning, Profile, Vendor};
 use crate::values::Values;
+
+/// What becomes of a new secret that could not be judged.
+const KEPT: &str = "the new secret is kept: `keyturn rotate` asks about it again, \
+                    `keyturn assist` gives it up for another one";
 
 /// The candidate is of AWSCURRENT's place, works, and may do what it is for; a secret that nobody has does not work.
 pub(crate) fn test(ctx: &Context, candidate: &Version) -> Result<Outcome, Error> {
@@ -37,6 +41,12 @@ pub(crate) fn test(ctx: &Context, candidate: &Version) -> Result<Outcome, Error>
         "the new secret"
     };
     let (meaning, answer) = ask::check(profile, check, &values, whose)?;
+    if meaning == Meaning::Dead
+        && !is_current
+        && liveness_of_current(&vendor, check, &current)? == Liveness::Dead
+    {
+        return Err(undecided(profile));
+    }
     accept(
         profile,
         meaning,
@@ -71,11 +81,37 @@ fn accept(profile: &Profile, meaning: Meaning, lacks: &str, is_current: bool) ->
         Meaning::Dead if is_current => Err(Error::auth(format!(
             "{vendor} refuses AWSCURRENT's secret; nothing was changed"
         ))),
-        // Nothing has changed anywhere: another one may be tried.
-        Meaning::Dead => Err(Error::rejected(format!(
-            "{vendor} refuses the new secret: it is mistyped, of something else, or ended already; AWSCURRENT stays"
+        // Not a rejection, which would throw it away: a vendor may need a while to know its own new secret, and some
+        // are shown once.
+        Meaning::Dead => Err(Error::auth(format!(
+            "{vendor} refuses the new secret: it is not known there yet, mistyped, of something else, or ended already; \
+             AWSCURRENT stays, and {KEPT}"
         ))),
     }
+}
+
+/// A wrong clock or a wrong name has every secret refused, the best one too.
+fn undecided(profile: &Profile) -> Error {
+    let vendor = &profile.vendor;
+    Error::auth(format!(
+        "{vendor} refuses the new secret, but AWSCURRENT's too, so that this says nothing about the new one; look at \
+         {}; AWSCURRENT stays, and {KEPT}",
+        suspects(profile)
+    ))
+}
+
+/// What makes a vendor refuse every secret.
+fn suspects(profile: &Profile) -> String {
+    let mut suspects = vec!["whether AWSCURRENT's was ended".to_owned()];
+    if profile.sign.is_some() {
+        suspects.push("the clock of this machine".to_owned());
+    }
+    for parameter in &profile.parameters {
+        let (name, member) = (&parameter.name, &parameter.member);
+        suspects.push(format!("the setting `{name}` and the member `{member}`"));
+    }
+    suspects.push("grant.endpoint.api".to_owned());
+    suspects.join(", ")
 }
 
 /// What a secret lacks of the rights that it needs, in words.
@@ -128,32 +164,72 @@ fn try_out(vendor: &Vendor, values: &Values) -> Result<(), Error> {
     )
 }
 
-/// A secret that lacks a right is one all the same.
+/// Dead is only what is refused where AWSCURRENT's secret is accepted: a wrong clock or a wrong name has every secret
+/// refused. A secret that lacks a right is one all the same.
 pub(crate) fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> {
     let vendor = Vendor::of(ctx)?;
     let profile = &vendor.profile;
     let holding = Holding::read(&vendor, subject, "the value to probe")?;
-    let switched_off = profile
-        .fields
-        .first()
-        .and_then(|field| field.switched_off.as_ref());
-    if let (Some(form), Some(secret)) = (switched_off, holding.secret())
-        && form.fits(secret)
-    {
+    if holding.is_switched_off(&vendor) {
         return Ok(Verdict::new(Liveness::Dead));
     }
-    let values = holding.values(&vendor, "the value to probe")?;
+    let ways = holding.ways(&vendor, "the value to probe")?;
     let Some(check) = &profile.check else {
         return Ok(Verdict::new(Liveness::Unknown));
     };
-    let (meaning, _) = ask::check(profile, check, &values, "the secret in question")?;
-    Ok(Verdict::new(match meaning {
-        Meaning::Live | Meaning::Forbidden => Liveness::Live,
-        Meaning::Dead => {
-            ask::wrong_is_refused(profile, check, &values)?;
-            Liveness::Dead
+    if is_accepted(profile, check, &ways, "the secret in question")? {
+        return Ok(Verdict::new(Liveness::Live));
+    }
+    let current = Holding::read(&vendor, &ctx.current, "AWSCURRENT")?;
+    if holding.secret() != current.secret()
+        && liveness_of_current(&vendor, check, &current)? != Liveness::Live
+    {
+        log::warn!(format!(
+            "{} refuses the secret in question, but does not accept AWSCURRENT's either, which proves nothing; look at {}",
+            profile.vendor,
+            suspects(profile)
+        ));
+        return Ok(Verdict::new(Liveness::Unknown));
+    }
+    for values in &ways {
+        ask::wrong_is_refused(profile, check, values)?;
+    }
+    Ok(Verdict::new(Liveness::Dead))
+}
+
+/// By the vendor's word alone; unknown where it cannot be asked about.
+fn liveness_of_current(
+    vendor: &Vendor,
+    check: &Check,
+    current: &Holding,
+) -> Result<Liveness, Error> {
+    let whose = "AWSCURRENT's secret";
+    if current.must_be_whole(vendor, whose).is_err() {
+        return Ok(Liveness::Unknown);
+    }
+    let ways = current.ways(vendor, whose)?;
+    let is_accepted = is_accepted(&vendor.profile, check, &ways, whose)?;
+    Ok(if is_accepted {
+        Liveness::Live
+    } else {
+        Liveness::Dead
+    })
+}
+
+/// Under one of its names.
+fn is_accepted(
+    profile: &Profile,
+    check: &Check,
+    ways: &[Values],
+    whose: &str,
+) -> Result<bool, Error> {
+    for values in ways {
+        let (meaning, _) = ask::check(profile, check, values, whose)?;
+        if meaning != Meaning::Dead {
+            return Ok(true);
         }
-    }))
+    }
+    Ok(false)
 }
 
 fn unverified(parts: &[String]) -> Finding {

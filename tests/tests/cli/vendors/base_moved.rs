@@ -162,9 +162,9 @@ fn an_answer_that_cannot_be_carried_over_is_asked_for_again() {
     assert_eq!(vendors.current()["google_client_secret"], new);
 }
 
-/// What the vendor refused, or the operator gave up, does not come back.
+/// A vendor may know it only later, so that a refusal does not end it.
 #[test]
-fn a_refused_answer_is_not_carried_over() {
+fn an_answer_that_the_vendor_refused_so_far_is_put_on_top_of_an_update_by_hand() {
     let google = keys::google();
     let vendors = Vendors::start(&[keys::sendgrid(), keys::google()]);
     vendors
@@ -173,6 +173,13 @@ fn a_refused_answer_is_not_carried_over() {
     vendors.put_by_hand("sendgrid_api_key", BY_HAND);
     vendors
         .rotate("google")
-        .succeeded()
-        .says(&["waits for an operator"]);
+        .failed(5, &["refuses the new secret"]);
+    vendors.hand_out(&google, &google.new);
+    vendors.rotate("google").succeeded();
+    let after = vendors.current();
+    assert_eq!(after["sendgrid_api_key"], BY_HAND);
+    assert_eq!(
+        after["google_client_secret"],
+        google.new["google_client_secret"]
+    );
 }

@@ -3,6 +3,7 @@
 
 mod base_moved;
 mod keys;
+mod refused;
 mod split;
 
 use std::fs;
@@ -168,36 +169,6 @@ fn every_vendor_rotates_in_one_secret_and_undoes_nothing() {
         .run(&["verify", &format!("{SECRET}#sentry")])
         .succeeded()
         .says(&["only its form was looked at"]);
-}
-
-#[test]
-fn what_a_vendor_refuses_changes_nothing() {
-    for keys in keys::all().into_iter().filter(|keys| keys.part != "sentry") {
-        let vendors = Vendors::start(std::slice::from_ref(&keys));
-        let before = vendors.current();
-        vendors
-            .assist(&keys, &keys.new)
-            .failed(5, &["refuses the new secret", "was not changed"]);
-        assert_eq!(vendors.current(), before);
-        assert!(!vendors.workspace.labels(SECRET).contains_key("AWSPENDING"));
-        // The next one may be right.
-        vendors.hand_out(&keys, &keys.new);
-        vendors.assist(&keys, &keys.new).succeeded();
-    }
-}
-
-#[test]
-fn a_server_that_takes_everything_proves_nothing() {
-    for keys in keys::all().into_iter().filter(|keys| keys.part != "sentry") {
-        let vendors = Vendors::start(std::slice::from_ref(&keys));
-        let before = vendors.current();
-        let everything = |issued: &mut Issued| issued.takes_everything = true;
-        vendors.server.change(everything);
-        vendors
-            .assist(&keys, &keys.new)
-            .failed(5, &["accepts a secret that nobody has"]);
-        assert_eq!(vendors.current(), before);
-    }
 }
 
 #[test]
