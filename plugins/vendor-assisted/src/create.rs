@@ -77,7 +77,10 @@ fn replace(
     texts: Vec<Option<SecretText>>,
     request: &CreateRequest,
 ) -> Result<Created, Error> {
-    let keeps_old = vendor.profile.end.is_some() && request.overlap_seconds > 0;
+    // What can never be proven dead would never be taken out again.
+    let keeps_old = vendor.profile.end.is_some()
+        && request.overlap_seconds > 0
+        && current.can_be_proven_dead(vendor);
     let mut next = current.members.clone();
     for (held, text) in current.held.iter().zip(texts) {
         let new = text.filter(|text| held.exposed() != Some(text.expose()));
@@ -101,7 +104,7 @@ fn replace(
             "this is what AWSCURRENT holds already; make a new one; nothing was stored",
         ));
     }
-    new.values(vendor, "the new value")
+    new.must_be_whole(vendor, "the new value")
         .map_err(|error| Error::invalid_secret(format!("{}; nothing was stored", error.message)))?;
     if let Belongs::Apart(called) = holding::compare(vendor, &new, &current) {
         return Err(Error::invalid_secret(format!(

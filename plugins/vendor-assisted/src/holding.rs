@@ -59,6 +59,12 @@ impl Holding {
         self.held.first()?.exposed()
     }
 
+    /// Whether the vendor can say of the secret that it is dead.
+    pub(crate) fn can_be_proven_dead(&self, vendor: &Vendor) -> bool {
+        let is_whole = || self.must_be_whole(vendor, "the old value").is_ok();
+        self.is_switched_off(vendor) || vendor.profile.check.is_some() && is_whole()
+    }
+
     /// What has not its form, or is a key whose parts do not fit each other, can never be asked about.
     pub(crate) fn must_be_whole(&self, vendor: &Vendor, whose: &str) -> Result<(), Error> {
         let values = self.values(vendor, whose)?;

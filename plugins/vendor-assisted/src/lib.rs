@@ -16,11 +16,12 @@ mod tests;
 mod values;
 mod verify;
 
+use holding::Holding;
 use keyturn_sdk::{
     Context, CreateRequest, Created, Descriptor, Error, InputRequest, Outcome, Retirement,
     RetirementPlan, Rotator, Verdict, Version,
 };
-use profile::Vendor;
+use profile::{Profile, Vendor};
 
 /// The old key works for a day, for whoever still holds it.
 const END_AFTER_SECONDS: u64 = 86_400;
@@ -42,8 +43,12 @@ impl Rotator for VendorAssisted {
     }
 
     fn finish(ctx: &Context, _candidate: &Version) -> Result<RetirementPlan, Error> {
-        let profile = Vendor::of(ctx)?.profile;
-        let Some(end) = profile.end else {
+        let vendor = Vendor::of(ctx)?;
+        let old = Holding::read(&vendor, &ctx.current, "AWSCURRENT")?;
+        let is_owed = old.can_be_proven_dead(&vendor);
+        let Profile { end, coexist, .. } = vendor.profile;
+        // A placeholder, or a key of a form that cannot be asked about: its end would stay owed for ever.
+        let Some(end) = end.filter(|_| is_owed) else {
             return Ok(RetirementPlan {
                 how: Retirement::empty(),
                 after_seconds: 0,
@@ -53,11 +58,7 @@ impl Rotator for VendorAssisted {
         Ok(RetirementPlan {
             how: Retirement::BY_OPERATOR | Retirement::NEW_VERSION,
             // Where it died when the new one was made, nobody has to wait for anything.
-            after_seconds: if profile.coexist {
-                END_AFTER_SECONDS
-            } else {
-                0
-            },
+            after_seconds: if coexist { END_AFTER_SECONDS } else { 0 },
             operator_steps: Some(InputRequest {
                 title: end.title,
                 link: Some(end.link),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod controls;
+mod ends;
 
 const OLD: &str = "SG.0000000000000000000000.old";
 const NEW: &str = "SG.0000000000000000000000.new";

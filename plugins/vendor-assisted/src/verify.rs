@@ -34,6 +34,9 @@ pub(crate) fn test(ctx: &Context, candidate: &Version) -> Result<Outcome, Error>
     let Some(check) = &profile.check else {
         return Ok(outcome.finding(unasked(profile)));
     };
+    if !is_current && current.secret().is_some() && !current.can_be_proven_dead(&vendor) {
+        outcome = outcome.finding(unprovable(profile));
+    }
     ask::wrong_is_refused(profile, check, &values)?;
     let whose = if is_current {
         "AWSCURRENT's secret"
@@ -241,6 +244,19 @@ fn unverified(parts: &[String]) -> Finding {
             "AWSCURRENT does not tell its {parts}, so that nothing was there to compare the new value with"
         ),
         fix: Some("name it in the settings of the secret, for the next time".to_owned()),
+    }
+}
+
+fn unprovable(profile: &Profile) -> Finding {
+    let vendor = &profile.vendor;
+    Finding {
+        id: "end-not-provable".to_owned(),
+        level: Level::Warning,
+        summary: format!(
+            "{vendor} cannot be asked about AWSCURRENT's secret, because of its form or of what is missing beside it; \
+             nothing will watch over its end"
+        ),
+        fix: Some(format!("if it still works, end it at {vendor} yourself")),
     }
 }
 
