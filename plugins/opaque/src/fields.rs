@@ -135,6 +135,13 @@ impl Fields {
         Some(key)
     }
 
+    /// What was announced counts as an older key from now on.
+    pub(crate) fn settle_announced(&mut self) {
+        for key in &mut self.others {
+            key.object.remove(ANNOUNCED_AT);
+        }
+    }
+
     /// Does whoever reads this secret accept, or decrypt with, that key?
     pub(crate) fn accepts(&self, key: &Key) -> bool {
         self.current.is(key) || self.others.iter().any(|other| other.is(key))
@@ -200,7 +207,7 @@ impl Key {
         self.object.set(ANNOUNCED_AT, &timestamp::format(now))
     }
 
-    fn is_announced(&self) -> bool {
+    pub(crate) fn is_announced(&self) -> bool {
         let announced = self.object.raw(ANNOUNCED_AT);
         announced.is_some_and(|time| time != "null")
     }

@@ -1,5 +1,6 @@
 //! What each purpose makes of the value at AWSCURRENT. The other keys are the last one during its grace, or all older
-//! ones of a ring, and the next one between announce and activate.
+//! ones of a ring, and the next one between announce and activate. An announced key of a ring that is not activated
+//! becomes an older one: a change by hand may have brought the announcement back after the key had been in use.
 
 use std::mem;
 
@@ -19,36 +20,39 @@ pub(crate) fn create(ctx: &Context, request: &CreateRequest) -> Result<SecretTex
     let keeping = Keeping::of(ctx)?;
     let now = clock::now_seconds();
     let mut fields = Fields::parse(keeping, &ctx.current.value)?;
-    // A key that was announced and never used is nobody's loss.
-    let announced = fields.take_announced();
     match request.purpose {
         Purpose::Replace => {
+            fields.settle_announced();
             let next = new_key(&settings, keeping, now)?;
             switch_to(&mut fields, next, request, &settings, now)?;
         }
         Purpose::Announce => {
             let mut next = new_key(&settings, keeping, now)?;
             next.announce(now)?;
-            if keeping == Keeping::Previous {
-                fields.others.clear();
+            match keeping {
+                Keeping::Previous => fields.others.clear(),
+                Keeping::Ring => fields.settle_announced(),
             }
             fields.others.push(next);
         }
         Purpose::Activate => {
-            let next = announced.ok_or_else(|| {
+            let next = fields.take_announced().ok_or_else(|| {
                 Error::conflict("no key has been announced in AWSCURRENT; announce one first")
                     .retryable(false)
             })?;
             switch_to(&mut fields, next, request, &settings, now)?;
         }
-        Purpose::Retire => fields.others.clear(),
+        // The declaration names the older keys, and the next one is none of them.
+        Purpose::Retire => fields.others.retain(Key::is_announced),
         Purpose::Restore => {
-            let earlier = Fields::parse(keeping, &request.version_to_restore()?.value)?;
-            let older: Vec<Key> = earlier.older().cloned().collect();
+            fields.settle_announced();
+            let mut earlier = Fields::parse(keeping, &request.version_to_restore()?.value)?;
+            earlier.settle_announced();
             switch_to(&mut fields, earlier.current, request, &settings, now)?;
             if keeping == Keeping::Ring {
                 // What was declared too early comes back with it.
-                let lost = older.into_iter().filter(|key| !fields.accepts(key));
+                let lost = earlier.others.into_iter();
+                let lost = lost.filter(|key| !fields.accepts(key));
                 let lost: Vec<Key> = lost.collect();
                 fields.others.extend(lost);
             }

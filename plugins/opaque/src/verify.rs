@@ -14,13 +14,17 @@ use crate::settings::Settings;
 pub(crate) fn candidate(ctx: &Context, candidate: &Fields) -> Result<Vec<String>, Error> {
     Settings::of(ctx)?;
     let current = Fields::parse(candidate.keeping(), &ctx.current.value)?;
+    // An announced key too: it may have been in use before somebody brought the announcement back.
     let lost: Vec<&Key> = current
-        .older()
+        .others
+        .iter()
         .filter(|key| !candidate.accepts(key))
         .collect();
     let keeps_current = candidate.accepts(&current.current);
-    // Only a round that retires takes keys out of a ring, and that leaves none but the one in use.
-    let retires = candidate.current.is(&current.current) && candidate.others.is_empty();
+    // Only a round that retires takes keys out of a ring: all the older ones, and no other.
+    let retires = candidate.current.is(&current.current)
+        && candidate.older().next().is_none()
+        && !lost.iter().any(|key| key.is_announced());
     let is_sound = match candidate.keeping() {
         Keeping::Previous => keeps_current || candidate.older().next().is_none(),
         Keeping::Ring => keeps_current && (lost.is_empty() || retires),
