@@ -34,4 +34,4 @@ pub use problem::Problem;
 pub use report::{Report, StepReport};
 pub use status::{Retirement, Status, Verification};
 
-pub use keyturn_protocol::{Applied, Goal, NextAction, Outcome, Reason, Step};
+pub use keyturn_protocol::{Applied, Goal, NextAction, Outcome, Reason, Step, VersionId};

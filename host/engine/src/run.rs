@@ -11,7 +11,7 @@ use keyturn_protocol::{
     Applied, Command, Event, Failure, Goal, Limits, NextAction, Outcome, Reason, Request, Rotation,
     Rule, VersionId, WaitReason,
 };
-use keyturn_runtime::{Input, TargetEffect};
+use keyturn_runtime::{Call, Input, TargetEffect};
 
 use crate::{
     call::{CallSource, ValuesRead},
@@ -20,7 +20,7 @@ use crate::{
     engine::EngineOptions,
     event::What,
     failure::{Promoted, RunFailure},
-    notes::Notes,
+    notes::{Notes, OperatorSteps},
     problem::{Failed, Problem},
     recorder::Recorder,
     report::Report,
@@ -126,12 +126,7 @@ impl<'a> Run<'a> {
         self.recorder.intend(command, rule)?;
         let began = Instant::now();
         let mut effects = Effects {
-            source: CallSource {
-                store: self.options.store.as_ref(),
-                credential: self.credential,
-                rotation_id: self.recorder.rotation_id(),
-                values: &self.values,
-            },
+            source: self.source(),
             options: self.options,
             goal: &self.goal,
             inputs: &self.inputs,
@@ -140,8 +135,8 @@ impl<'a> Run<'a> {
             elsewhere: None,
         };
         let answer = effects.perform(command).await;
-        self.elsewhere = effects.elsewhere;
-        let (findings, asks) = (effects.findings, effects.asks);
+        let (findings, asks, elsewhere) = (effects.findings, effects.asks, effects.elsewhere);
+        self.elsewhere = elsewhere;
         self.recorder.asks = asks;
         let (event, problem) = match answer {
             Ok(event) => (event, None),
@@ -170,6 +165,15 @@ impl<'a> Run<'a> {
             self.close_gap(to).await;
         }
         Ok(event)
+    }
+
+    fn source(&self) -> CallSource<'_> {
+        CallSource {
+            store: self.options.store.as_ref(),
+            credential: self.credential,
+            rotation_id: self.recorder.rotation_id(),
+            values: &self.values,
+        }
     }
 
     /// Writes down how long AWSCURRENT did not log in: since the first call that may have replaced it,
@@ -209,8 +213,12 @@ impl<'a> Run<'a> {
     }
 
     async fn failed(&mut self, failure: Failure) -> Box<RunFailure> {
-        if let Reason::OperatorOwes(_) | Reason::Undeclared(_) = failure.reason {
-            let steps = self.steps_of_the_operator().await;
+        let steps = match &failure.reason {
+            Reason::OperatorOwes(_) => Some(self.steps_of_the_operator().await),
+            Reason::Undeclared(version) => Some(self.what_is_kept(version).await),
+            _ => None,
+        };
+        if let Some(steps) = steps {
             let problem = self.own_problem("operator", steps);
             self.problems.push(("Probe", problem));
         }
@@ -241,6 +249,28 @@ impl<'a> Run<'a> {
                 .and_then(|owed| owed.operator_steps)
                 .map_or_else(unknown, |steps| steps.in_one_line()),
             Err(_) => unknown(),
+        }
+    }
+
+    /// What an operator declares of that version, from its value: since the notes were written, more may have been put
+    /// into it by hand, and a word must not end what it does not name.
+    async fn what_is_kept(&self, version: &VersionId) -> String {
+        let unknown = || "the plugin does not say what it is".to_owned();
+        let source = self.source();
+        let plan = async {
+            let value = source.value(version).await?;
+            let plugin = &self.credential.plugin;
+            let plan = async |call: &Call| plugin.finish(call, &value).await;
+            source.call(version, plan).await
+        };
+        match plan.await {
+            Ok(plan) => plan
+                .operator_steps
+                .map_or_else(unknown, |steps| OperatorSteps::of(&steps).in_one_line()),
+            Err(failed) => {
+                let message = &failed.problem.message;
+                format!("which that is cannot be told now, so do not declare anything: {message}")
+            }
         }
     }
 

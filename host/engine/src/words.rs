@@ -56,7 +56,8 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
             "the value of {id} still works, and an operator has to end it: {cause}"
         ),
         Reason::Undeclared(id) => format!(
-            "what version {id} held stays in the value until you declare that it is not needed: {cause}"
+            "what version {id}, which is AWSCURRENT, keeps of older values stays in it until you declare that it is \
+             not needed: {cause}"
         ),
         Reason::Rejected => format!("the target rejected the new value: {cause}"),
         Reason::StillPending => "the target kept asking for more time".to_owned(),
@@ -72,7 +73,10 @@ pub(crate) fn goal(goal: &Goal) -> &'static str {
         Goal::Rotate { now: false, .. } => "rotate",
         Goal::Rotate { now: true, .. } => "rotate --now",
         Goal::Step { step, .. } => step.as_str(),
-        Goal::Retire { vouched: true, .. } => "retire --declare-dead",
+        Goal::Retire { vouched: true, .. }
+        | Goal::Retire {
+            declared: Some(_), ..
+        } => "retire --declare-dead",
         Goal::Retire { now: false, .. } => "retire",
         Goal::Retire { now: true, .. } => "retire --now",
         Goal::Extend => "extend",
@@ -182,7 +186,10 @@ fn repair(failure: &Failure, name: &str) -> String {
             "Put that version's value back with `keyturn secret put`, then run the same command again."
         }
         Reason::OperatorOwes(_) => "Do that, then run the same command again: it proves that the value is dead.",
-        Reason::Undeclared(_) => "Do that, then declare it with `keyturn retire NAME --declare-dead`.",
+        Reason::Undeclared(id) => {
+            let told = "Do that, then declare it with `keyturn retire NAME --declare-dead=";
+            return format!("{}{id}`; that holds for this version alone.", told.replace("NAME", name));
+        }
         Reason::ForeignPending(_) => "Cancel or finish that rotation, then run the same command again.",
         Reason::IdentityDiffers(_) => {
             "If the move is intended, put the new place by hand with `keyturn secret put`, then rotate."

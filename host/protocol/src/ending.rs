@@ -98,7 +98,8 @@ pub enum Reason {
     RetiringIsTheOnlyKey(VersionId),
     /// The operator has not deleted the superseded value yet.
     OperatorOwes(VersionId),
-    /// The superseded value of that version ends by the operator's word alone, and that was not given.
+    /// What that version, the current one, keeps of older values ends by the operator's word alone, and no word
+    /// about that version was given.
     Undeclared(VersionId),
     /// The target rejected a value and another may not, or may no longer, be tried.
     Rejected,

@@ -42,8 +42,11 @@ pub enum Goal {
         /// Do not wait for the grace to end.
         now: bool,
         /// The operator vouches for what no login from here can prove: that versions of another place than
-        /// the current one's open nothing any more, or that what ends by word alone is not needed.
+        /// the current one's open nothing any more.
         vouched: bool,
+        /// The operator declares that what this version keeps of older values, and what ends by word alone, is
+        /// not needed. Another version may keep more, so the word holds only while this one is current.
+        declared: Option<VersionId>,
     },
     /// The old value stays accepted for longer.
     Extend,

@@ -38,6 +38,14 @@ fn newest(workspace: &Workspace) -> String {
     value["current"]["id"].as_str().unwrap().to_owned()
 }
 
+/// What `retire` asks for: the option that declares the keys of that moment not to be needed.
+fn word(workspace: &Workspace, name: &str) -> String {
+    let refused = workspace.run(&["retire", name]);
+    let told = &refused.failed(7, &["--declare-dead="]).stderr;
+    let (_, told) = told.split_once("--declare-dead=").unwrap();
+    format!("--declare-dead={}", told.split_once('`').unwrap().0)
+}
+
 /// A year later, as far as notes can tell: their times are long past.
 fn let_time_pass(workspace: &Workspace) {
     let name = secret(NAME);
@@ -87,9 +95,8 @@ fn whatever_was_encrypted_decrypts_through_rotations_and_time_until_the_operator
     nobody_is_refused("a key ring behind a cache", ROTATIONS as u64 + 1, &report);
 
     let (before, keys) = (workspace.current(NAME), older(&workspace));
-    let declared = workspace
-        .run(&["retire", NAME, "--declare-dead"])
-        .succeeded();
+    let word = word(&workspace, NAME);
+    let declared = workspace.run(&["retire", NAME, &word]).succeeded();
     for key in &keys {
         assert!(declared.stderr.contains(key), "{declared:?}");
     }
@@ -97,7 +104,7 @@ fn whatever_was_encrypted_decrypts_through_rotations_and_time_until_the_operator
     assert_eq!(after["current"], before["current"]);
     assert_eq!((after.get("ring"), &after["other"]), (None, &json!(1.5)));
     workspace
-        .run(&["retire", NAME, "--declare-dead"])
+        .run(&["retire", NAME, &word])
         .succeeded()
         .says(&["no old value waits"]);
     workspace.run(&["history", NAME]).succeeded().says(&[
@@ -164,6 +171,34 @@ fn a_value_put_by_hand_keeps_its_older_keys() {
     assert_eq!(older(&workspace).len(), 2);
 }
 
+/// The operator has re-encrypted what they were told to, and nothing else.
+#[test]
+fn a_word_ends_no_key_that_came_after_it() {
+    let workspace = ring("");
+    workspace.run(&["rotate", NAME]).succeeded();
+    let (early, second) = (word(&workspace, NAME), newest(&workspace));
+    workspace.run(&["rotate", NAME]).succeeded();
+    let told = |declared: &str, keys: &[&str]| {
+        let before = workspace.text(NAME, "AWSCURRENT");
+        workspace.run(&["retire", NAME, declared]).failed(7, keys);
+        assert_eq!(workspace.text(NAME, "AWSCURRENT"), before);
+    };
+    told(&early, &["first", &second, "--declare-dead="]);
+    told("--declare-dead", &["first", &second, "--declare-dead="]);
+    // One that came by hand is named as well, though no rotation has noted it.
+    let late = word(&workspace, NAME);
+    let mut value = workspace.current(NAME);
+    value["ring"]["by-hand"] = json!({"value": FIRST});
+    let put = ["secret", "put", NAME, "--value-stdin"];
+    workspace
+        .run_with(&put, &value.to_string(), &[])
+        .succeeded();
+    told(&late, &["first", &second, "by-hand"]);
+    let word = word(&workspace, NAME);
+    workspace.run(&["retire", NAME, &word]).succeeded();
+    assert_eq!(older(&workspace), Vec::<String>::new());
+}
+
 /// The next key is published and not in use: what was owed before is owed still.
 #[test]
 fn while_a_key_is_announced_the_older_ones_wait_for_the_same_word() {
@@ -182,10 +217,12 @@ fn while_a_key_is_announced_the_older_ones_wait_for_the_same_word() {
     assert_eq!(older(&workspace).len(), 2, "one older, one announced");
     let key = newest(&workspace);
     workspace.run(&["retire", NAME]).failed(7, &["first"]);
-    workspace
-        .run(&["retire", NAME, "--declare-dead"])
-        .succeeded();
-    assert_eq!((older(&workspace), newest(&workspace)), (Vec::new(), key));
+    let word = word(&workspace, NAME);
+    workspace.run(&["retire", NAME, &word]).succeeded();
+    // The announced key was not spoken of.
+    let left = older(&workspace);
+    assert_eq!((left.len(), newest(&workspace)), (1, key));
+    assert_ne!(left, ["first"]);
 }
 
 /// What one credential's keys wait for holds up no other credential, and no other rotation forgets it.
@@ -208,9 +245,8 @@ fn beside_other_credentials_a_ring_waits_for_its_own_word() {
     workspace.run(&["retire", &keys]).failed(7, &["first"]);
     let before = workspace.current(name);
     assert_eq!(before["ring"].as_object().unwrap().len(), 2);
-    workspace
-        .run(&["retire", &keys, "--declare-dead"])
-        .succeeded();
+    let word = word(&workspace, &keys);
+    workspace.run(&["retire", &keys, &word]).succeeded();
     let mut expected = before;
     expected.as_object_mut().unwrap().remove("ring");
     assert_eq!(workspace.current(name), expected);
@@ -222,12 +258,12 @@ fn a_ring_does_not_become_a_window_nor_a_window_a_ring() {
     let workspace = ring("");
     workspace.run(&["rotate", NAME]).succeeded();
     let before = workspace.text(NAME, "AWSCURRENT");
-    let key = newest(&workspace);
+    let (key, word) = (newest(&workspace), word(&workspace, NAME));
     workspace.configure(&format!("[secret.\"{NAME}\"]\nplugin = \"opaque\"\n"));
     for arguments in [
         &["rotate", NAME][..],
         &["rotate", NAME, "--now"],
-        &["retire", NAME, "--declare-dead"],
+        &["retire", NAME, &word],
     ] {
         workspace
             .run(arguments)
@@ -235,7 +271,7 @@ fn a_ring_does_not_become_a_window_nor_a_window_a_ring() {
     }
     workspace
         .run(&["retire", NAME, "--now"])
-        .failed(7, &["first"]);
+        .failed(7, &["do not declare anything", "key-ring"]);
     assert_eq!(workspace.text(NAME, "AWSCURRENT"), before);
     assert_eq!(newest(&workspace), key);
 }
@@ -264,10 +300,8 @@ fn without_a_lead_a_cached_reader_misses_the_newest_key() {
 fn no_key_is_written_anywhere() {
     let workspace = ring("");
     workspace.run(&["rotate", NAME]).succeeded();
-    workspace.run(&["retire", NAME]).failed(7, &[]);
-    workspace
-        .run(&["retire", NAME, "--declare-dead"])
-        .succeeded();
+    let word = word(&workspace, NAME);
+    workspace.run(&["retire", NAME, &word]).succeeded();
     let made = workspace.current(NAME)["current"]["value"].clone();
     let scan = workspace.scan_for(&[FIRST, made.as_str().unwrap()], "");
     assert_eq!(scan.findings, []);
@@ -322,10 +356,11 @@ fn a_rotation_killed_at_any_line_loses_no_key() {
 fn a_declaration_killed_at_any_line_is_whole() {
     let readers = Readers::start();
     let workspace = &readers.workspace;
-    let declare = ["retire", NAME, "--declare-dead"];
     let mut kills = 0;
     loop {
         finish(&readers);
+        let word = word(workspace, NAME);
+        let declare = ["retire", NAME, &word];
         let (kept, key) = (older(workspace), newest(workspace));
         let killed = start_and_kill(&readers, &declare, |lines| lines.len() > kills);
         let left = older(workspace);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use keyturn_engine::Goal;
+use keyturn_engine::{Goal, VersionId};
 
 use super::run_report;
 use crate::{
@@ -18,11 +18,13 @@ pub(crate) async fn run(
 ) -> Result<ExitCode> {
     let names = std::slice::from_ref(&arguments.name);
     let (engine, credentials, refused) = session.engine(global, names, Record::Everything).await?;
+    let declared = arguments.declare_dead.clone().flatten().map(VersionId::new);
     let mut worst = refused;
     for credential in &credentials {
         let goal = Goal::Retire {
             now: arguments.now,
-            vouched: arguments.declare_dead,
+            vouched: arguments.declare_dead == Some(None),
+            declared: declared.clone(),
         };
         let ended = engine.run(credential, goal).await;
         worst = worst.worse(run_report::show(global, ended)?);

@@ -96,6 +96,14 @@ impl<'a> View<'a> {
         matches!(self.request.goal, Goal::Retire { vouched: true, .. })
     }
 
+    /// Whether the operator's word is about the version that is current now.
+    fn is_declared(&self) -> bool {
+        let Goal::Retire { declared, .. } = &self.request.goal else {
+            return false;
+        };
+        declared.as_ref() == Some(self.current)
+    }
+
     fn is_elsewhere(&self, version: &VersionId) -> bool {
         self.memory.elsewhere.contains(version)
     }

@@ -34,8 +34,8 @@ fn retire(view: &View<'_>) -> Decision {
         return decision;
     }
     if let Some(owed) = owed(view).filter(|owed| owed.how.new_version) {
-        return if ends_by_word(view, owed) && !view.vouched() {
-            Rule::OperatorHasNotDeclared.refuse(Reason::Undeclared(owed.subject.clone()))
+        return if ends_by_word(view, owed) && !view.is_declared() {
+            Rule::OperatorHasNotDeclared.refuse(Reason::Undeclared(view.current.clone()))
         } else {
             round::advance(view)
         };

@@ -106,7 +106,7 @@ rules! {
     OperatorMayHaveActed,
     /// The operator has not.
     OperatorHasNotActed,
-    /// Only the operator's word ends it, and that was not given.
+    /// Only the operator's word about the current version ends it, and that was not given.
     OperatorHasNotDeclared,
     /// What was owed is done.
     Retired,

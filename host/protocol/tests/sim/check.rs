@@ -22,8 +22,8 @@ pub struct Record {
     pub leads: bool,
     /// The run may end a grace.
     pub now: bool,
-    /// The operator has declared that the older keys of a ring are not needed.
-    pub vouched: bool,
+    /// The operator has declared that the older keys of this version's ring are not needed.
+    pub declared: Option<VersionId>,
 }
 
 impl Record {
@@ -193,7 +193,11 @@ fn grace(before: &World, after: &World, record: &Record) -> Result<(), String> {
             .get(lost)
             .is_some_and(|until_ms| *until_ms > before.now_ms);
         let permitted = match before.kind {
-            Kind::KeyRing => record.vouched,
+            // None but those that the operator was told about.
+            Kind::KeyRing => record.declared.as_ref().is_some_and(|declared| {
+                let named = before.value(declared);
+                named.user == lost.0 && named.ring.contains(&lost.1)
+            }),
             _ => record.now,
         };
         hold!(

@@ -280,21 +280,25 @@ fn declarations(coverage: &mut Coverage) {
     let mut announced = world.clone();
     let in_the_lead =
         |command: &Command| matches!(command, Command::Wait { .. }).then_some(Event::Cancelled);
-    let owed = announced.holder(Label::Previous).unwrap().clone();
     let end = run(coverage, &mut announced, rotate(Kind::KeyRing), in_the_lead);
     assert_eq!(reason(end), Reason::Cancelled);
     let end = run(coverage, &mut announced, retire(true), honest);
-    assert_eq!(reason(end), Reason::Undeclared(owed));
+    assert_eq!(reason(end), Reason::Undeclared(announced.current().clone()));
     world.now_ms += 1_000 * GRACE_MS;
     let before = world.clone();
-    let superseded = world.holder(Label::Previous).unwrap().clone();
-    for now in [false, true] {
-        let end = run(coverage, &mut world, retire(now), honest);
-        assert_eq!(reason(end), Reason::Undeclared(superseded.clone()));
+    let (superseded, current) = (
+        world.holder(Label::Previous).unwrap().clone(),
+        world.current().clone(),
+    );
+    // The word about what an earlier version kept is none about what has become an older key since.
+    let goals = [retire(false), retire(true), declare(&superseded)];
+    for goal in goals {
+        let end = run(coverage, &mut world, goal, honest);
+        assert_eq!(reason(end), Reason::Undeclared(current.clone()));
         assert_eq!(before, world, "refused, and changed something");
     }
     assert_eq!(world.accepted().len(), 3);
-    let end = run(coverage, &mut world, declare(), honest);
+    let end = run(coverage, &mut world, declare(&current), honest);
     assert_eq!(
         outcome(end),
         Outcome::Retired {
@@ -304,7 +308,7 @@ fn declarations(coverage: &mut Coverage) {
     );
     let newest = before.value(before.current()).credential();
     assert_eq!(world.accepted(), BTreeSet::from([newest]));
-    let end = run(coverage, &mut world, declare(), honest);
+    let end = run(coverage, &mut world, declare(&current), honest);
     assert_eq!(outcome(end), Outcome::NothingToRetire);
 }
 

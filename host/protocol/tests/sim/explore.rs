@@ -102,7 +102,12 @@ impl Explorer {
                 token: token.clone(),
             },
         };
+        let declared = match &goal {
+            Goal::Retire { declared, .. } => declared.clone(),
+            _ => None,
+        };
         actor.record = Record {
+            declared,
             was_current: matches!(&goal, Goal::Step { token, .. } if token == world.current()),
             leads: matches!(&goal, Goal::Rotate { lead_ms: 1.., .. }),
             now: matches!(
@@ -111,7 +116,6 @@ impl Explorer {
                     | Goal::Retire { now: true, .. }
                     | Goal::Restore { now: true, .. }
             ),
-            vouched: matches!(goal, Goal::Retire { vouched: true, .. }),
             ..Record::default()
         };
         let facts = world.kind.facts();
@@ -290,6 +294,12 @@ impl Explorer {
             }
             Driver::Goal(_) if failure.next == NextAction::Refuse => {
                 return Err(format!("refused: {failure:?}"));
+            }
+            // The operator is told what is kept now, and declares that.
+            Driver::Goal(Goal::Retire { declared, .. }) => {
+                if let Reason::Undeclared(version) = &failure.reason {
+                    *declared = Some(version.clone());
+                }
             }
             Driver::Goal(_) => {}
         }

@@ -15,14 +15,20 @@ pub fn rotate(kind: Kind) -> Goal {
 }
 
 pub fn retire(now: bool) -> Goal {
-    let vouched = false;
-    Goal::Retire { now, vouched }
+    Goal::Retire {
+        now,
+        vouched: false,
+        declared: None,
+    }
 }
 
-/// The operator's word, which does not hurry anything.
-pub fn declare() -> Goal {
-    let (now, vouched) = (false, true);
-    Goal::Retire { now, vouched }
+/// The operator's word about what that version keeps, which does not hurry anything.
+pub fn declare(version: &VersionId) -> Goal {
+    Goal::Retire {
+        now: false,
+        vouched: false,
+        declared: Some(version.clone()),
+    }
 }
 
 /// Every goal that makes sense in that world.
@@ -40,7 +46,7 @@ pub fn goals(world: &World) -> Vec<Goal> {
     ];
     if world.holder(Label::Previous).is_some() {
         if kind == Kind::KeyRing {
-            goals.push(declare());
+            goals.push(declare(world.current()));
         } else {
             goals.extend([retire(false), retire(true)]);
         }

@@ -93,6 +93,7 @@ pub fn left_at_other_places(coverage: &mut Coverage) {
     let vouched = Goal::Retire {
         now: true,
         vouched: true,
+        declared: None,
     };
     for (unanswered, expected) in [(None, false), (Some(1), false), (Some(0), true)] {
         let mut world = World::new(Kind::Dual, 0);
