@@ -2,8 +2,9 @@
 //! locked out: the members are copied first, and leave the old secret only when everybody reads the new one.
 
 use anyhow::Result;
+use keyturn_config::CredentialConfig;
 use keyturn_engine::{Credential, Notes, RandomIds, VersionIds};
-use keyturn_runtime::Share;
+use keyturn_runtime::{GrantedPlugin, Share};
 use keyturn_store::{
     NewSecret, RunGuard, SecretName, SecretStore, StoredVersion, VersionId, Which, labels,
 };
@@ -32,6 +33,8 @@ struct Job<'a> {
     part: &'a str,
     to: SecretName,
     credential: Credential,
+    /// The other configured credentials of `from`.
+    beside: Vec<GrantedPlugin>,
     _alone: RunGuard,
 }
 
@@ -64,13 +67,16 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
     } else {
         &arguments.name
     };
-    let (_, mut credentials, refused) = session
-        .engine(global, std::slice::from_ref(name), Record::Nothing)
-        .await?;
-    let (Some(credential), true, Code::Done) = (credentials.pop(), credentials.is_empty(), refused)
-    else {
+    let mut names = vec![name.clone()];
+    let others = session.config.credentials().iter();
+    let others = others.filter(|other| other.secret() == secret && other.credential() != part);
+    names.extend(others.map(CredentialConfig::display_name));
+    let (_, credentials, refused) = session.engine(global, &names, Record::Nothing).await?;
+    let is_each_one = credentials.len() == names.len();
+    let mut credentials = credentials.into_iter();
+    let (Some(credential), true, Code::Done) = (credentials.next(), is_each_one, refused) else {
         return Err(refuse(format!(
-            "{name} must be one credential, and configured rightly"
+            "{name} must be one credential, and it and those beside it configured rightly"
         ))
         .into());
     };
@@ -85,6 +91,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
         part,
         to: secret_name(&arguments.to)?,
         credential,
+        beside: credentials.map(|other| other.plugin).collect(),
         _alone: alone,
     };
     job.must_be_idle().await?;
@@ -106,6 +113,9 @@ async fn copy(global: &Global, session: &Session, job: &Job<'_>) -> Result<()> {
     } = job;
     let current = store.get(from, &Which::current()).await?;
     let share = job.share(&current)?;
+    if share.names.is_empty() {
+        return Err(job.holds_none());
+    }
     if store.list().await?.iter().any(|secret| secret.name == *to) {
         // Asked again, it has been done.
         if !job.was_copied(&share).await? {
@@ -179,6 +189,9 @@ async fn remove(global: &Global, session: &Session, job: &Job<'_>) -> Result<()>
     } = job;
     let current = store.get(from, &Which::current()).await?;
     let share = job.share(&current)?;
+    if share.names.is_empty() {
+        return Err(job.holds_none());
+    }
     if !job.was_copied(&share).await? {
         return Err(Failure::new(
             Code::Store,
@@ -244,25 +257,28 @@ impl Job<'_> {
     }
 
     fn share(&self, version: &StoredVersion) -> Result<Share> {
-        let share = self.credential.plugin.share(&version.value);
-        let Some(share) = share.filter(|share| !share.names.is_empty()) else {
-            return Err(Failure::new(
-                Code::Store,
-                format!(
-                    "AWSCURRENT of {} holds no member that is #{}'s; nothing was changed",
-                    self.from, self.part
-                ),
-            )
-            .into());
-        };
-        Ok(share)
+        let plugin = &self.credential.plugin;
+        let share = plugin.share(&version.value, &self.beside);
+        share.ok_or_else(|| self.holds_none())
+    }
+
+    fn holds_none(&self) -> anyhow::Error {
+        let problem = format!(
+            "AWSCURRENT of {} holds no member that is #{}'s alone; nothing was changed",
+            self.from, self.part
+        );
+        Failure::new(Code::Store, problem).into()
+    }
+
+    async fn is_held(&self) -> Result<bool> {
+        let current = self.store.get(&self.to, &Which::current()).await?;
+        let held = self.credential.plugin.share(&current.value, &self.beside);
+        Ok(held.is_some_and(|held| !held.names.is_empty()))
     }
 
     /// Whether the new secret has held these very members; since then it may have rotated on its own.
     async fn was_copied(&self, share: &Share) -> Result<bool> {
-        let current = self.store.get(&self.to, &Which::current()).await?;
-        let held = self.credential.plugin.share(&current.value);
-        if held.is_none_or(|held| held.names.is_empty()) {
+        if !self.is_held().await? {
             return Ok(false);
         }
         for version in self.store.describe(&self.to).await?.versions {
@@ -270,9 +286,9 @@ impl Job<'_> {
             let Ok(stored) = self.store.get(&self.to, &which).await else {
                 continue;
             };
-            let theirs = self.credential.plugin.share(&stored.value);
-            if theirs.is_some_and(|theirs| theirs.own.expose_secret() == share.own.expose_secret())
-            {
+            let theirs = self.credential.plugin.share(&stored.value, &self.beside);
+            let alone = share.alone.expose_secret();
+            if theirs.is_some_and(|theirs| theirs.alone.expose_secret() == alone) {
                 return Ok(true);
             }
         }

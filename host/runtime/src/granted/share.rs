@@ -1,5 +1,8 @@
 //! A credential's share of a value that several credentials have in common, so that it can move to a secret of its own.
-//! Every member keeps its text.
+//! Every member keeps its text. Some members, the public dates of a rotation, belong to several credentials at once:
+//! they are copied, and stay for the others.
+
+use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -8,25 +11,38 @@ use crate::members::{Member, members, text_of};
 
 /// A value in two: what one credential owns of it, and all the rest.
 pub struct Share {
-    /// The names of what it owns.
+    /// The names of what it owns alone.
     pub names: Vec<String>,
+    /// All that it owns.
     pub own: SecretString,
+    /// What it owns alone: no other credential changes that.
+    pub alone: SecretString,
+    /// All but what it owns alone.
     pub rest: SecretString,
 }
 
 impl GrantedPlugin {
     /// None if the value is no JSON object, or if the plugin's schema does not say what it owns.
-    pub fn share(&self, value: &SecretString) -> Option<Share> {
+    /// `beside`: the other credentials that the value holds.
+    pub fn share(&self, value: &SecretString, beside: &[GrantedPlugin]) -> Option<Share> {
         let owned = self.owned()?;
+        let others: BTreeSet<&str> = beside
+            .iter()
+            .filter_map(GrantedPlugin::owned)
+            .flatten()
+            .collect();
         let members = members(value.expose_secret())?;
         let is_own = |member: &&Member<'_>| owned.contains(member.name.as_str());
-        let own = || members.iter().filter(is_own);
-        let rest = members.iter().filter(|member| !is_own(member));
+        let is_alone =
+            |member: &&Member<'_>| is_own(member) && !others.contains(member.name.as_str());
+        let alone = || members.iter().filter(is_alone);
+        let rest = members.iter().filter(|member| !is_alone(member));
         Some(Share {
-            names: own()
+            names: alone()
                 .map(|member| crate::text::line(&member.name, 64))
                 .collect(),
-            own: text_of(own()).into(),
+            own: text_of(members.iter().filter(is_own)).into(),
+            alone: text_of(alone()).into(),
             rest: text_of(rest).into(),
         })
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{SECRET, Vendors, keys};
+use crate::support::Workspace;
 
 const NEW: &str = "festival-prod/sendgrid";
 
@@ -12,6 +13,12 @@ impl Vendors {
         let mut arguments = vec!["secret", "split", &name, "--to", NEW];
         arguments.extend(more);
         self.workspace.run(&arguments)
+    }
+
+    fn put(&self, name: &str, value: &str) {
+        let arguments = ["secret", "put", name, "--value-stdin"];
+        let put = self.workspace.run_with(&arguments, value, &[]);
+        put.succeeded();
     }
 
     /// The operator makes the table of the credential one of the new secret.
@@ -100,11 +107,7 @@ fn what_changed_after_the_split_is_not_removed() {
     vendors.split(&[]).succeeded();
     let mut value = vendors.current();
     value["sendgrid_api_key"] = json!("SG.changed-after-the-split");
-    let arguments = ["secret", "put", SECRET, "--value-stdin"];
-    let put = vendors
-        .workspace
-        .run_with(&arguments, &value.to_string(), &[]);
-    put.succeeded();
+    vendors.put(SECRET, &value.to_string());
     vendors.move_table();
     vendors
         .split(&["--remove"])
@@ -132,6 +135,45 @@ fn nothing_is_split_while_a_rotation_is_under_way() {
     vendors.take_back(&sendgrid, &sendgrid.old);
     vendors.retire_now(&sendgrid).succeeded();
     vendors.split(&[]).succeeded();
+}
+
+/// Every credential writes the dates of its rotations under the same names.
+#[test]
+fn dates_that_belong_to_a_neighbour_too_stay_with_it() {
+    let (old, new) = ("festival-prod/keys", "festival-prod/ring");
+    let (internal, ring) = (
+        format!(
+            "[secret.\"{old}\".credential.internal]\nplugin = \"api-key\"\ngrace_seconds = 0\n"
+        ),
+        "plugin = \"opaque\"\nstrategy = \"key-ring\"\n",
+    );
+    let workspace = Workspace::with(&format!(
+        "{internal}[secret.\"{old}\".credential.ring]\n{ring}"
+    ));
+    let value = json!({
+        "current": {"id": "first", "value": "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE="},
+        "internal_api_key": format!("festival_sk_live_{}", "k".repeat(43)),
+        "rotation_timestamp": "2026-01-02T00:00:00Z",
+    });
+    workspace.create(old, &value.to_string());
+    let name = format!("{old}#ring");
+    let split = ["secret", "split", &name, "--to", new];
+    workspace.run(&split).succeeded();
+    let copied = workspace.current(new);
+    assert_eq!(members(&copied), ["current", "rotation_timestamp"]);
+    workspace
+        .run(&["rotate", &format!("{old}#internal")])
+        .succeeded();
+    let rotated = workspace.current(old);
+    assert_ne!(rotated["rotation_timestamp"], value["rotation_timestamp"]);
+    workspace.run(&split).succeeded();
+    workspace.configure(&format!("{internal}[secret.\"{new}\"]\n{ring}"));
+    let removed = [&split[..], &["--remove"]].concat();
+    workspace.run(&removed).succeeded();
+    let mut expected = rotated;
+    expected.as_object_mut().unwrap().remove("current");
+    assert_eq!(workspace.current(old), expected);
+    workspace.run(&["rotate", new]).succeeded();
 }
 
 #[test]
