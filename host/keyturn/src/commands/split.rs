@@ -19,8 +19,8 @@ use crate::{
     session::{Record, Session, refuse, secret_name},
 };
 
-/// Where the shortened value waits for its promotion, a compare-and-swap; left behind by a crash, the next rotation
-/// drops it.
+/// Where the shortened value waits for its promotion, a compare-and-swap; left behind by a crash, the next split or
+/// rotation takes it off.
 const STAGED: &str = "KEYTURN_STAGED";
 /// On an old value that must be proven dead; a credential may have such a label of its own, with its name behind it.
 const RETIRING: &str = "KEYTURN_RETIRING";
@@ -94,6 +94,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
         beside: credentials.map(|other| other.plugin).collect(),
         _alone: alone,
     };
+    job.drop_leftover(session).await?;
     job.must_be_idle().await?;
     if arguments.remove {
         remove(global, session, &job).await
@@ -190,7 +191,16 @@ async fn remove(global: &Global, session: &Session, job: &Job<'_>) -> Result<()>
     let current = store.get(from, &Which::current()).await?;
     let share = job.share(&current)?;
     if share.names.is_empty() {
-        return Err(job.holds_none());
+        // Asked again, it has been done.
+        if !job.is_held().await? {
+            return Err(job.holds_none());
+        }
+        said(
+            global,
+            &format!("AWSCURRENT of {from} holds no member of {part} any more, and {to} does"),
+            json!({"secret": from, "version": current.id, "members": share.names}),
+        )?;
+        return Ok(());
     }
     if !job.was_copied(&share).await? {
         return Err(Failure::new(
@@ -227,6 +237,28 @@ async fn remove(global: &Global, session: &Session, job: &Job<'_>) -> Result<()>
 }
 
 impl Job<'_> {
+    /// A shortened value whose promotion was cut off, before or after the move. A candidate of a rotation is noted as
+    /// that credential's; of this one nobody else knows, and where no table of the secret is left no rotation comes.
+    async fn drop_leftover(&self, session: &Session) -> Result<()> {
+        let described = self.store.describe(&self.from).await?;
+        let Some(staged) = described.holder(STAGED).map(|version| &version.id) else {
+            return Ok(());
+        };
+        let notes = Notes::read(self.store, &self.from).await?;
+        if notes.maker(staged.as_str()).is_some() {
+            return Ok(());
+        }
+        let work = async {
+            self.store
+                .move_label(&self.from, STAGED, Some(staged), None)
+                .await?;
+            Ok(())
+        };
+        session
+            .by_hand(&self.from, "split", staged.as_str(), work)
+            .await
+    }
+
     /// Nothing may be lost that a rotation has promised: neither a candidate nor an old value in its grace.
     async fn must_be_idle(&self) -> Result<()> {
         let described = self.store.describe(&self.from).await?;

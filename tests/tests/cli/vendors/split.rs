@@ -1,9 +1,11 @@
 //! One credential of a secret gets a secret of its own.
 
+use keyturn_engine::Notes;
+use keyturn_store::{SecretStore, VersionId};
 use serde_json::{Value, json};
 
 use super::{SECRET, Vendors, keys};
-use crate::support::Workspace;
+use crate::support::{Workspace, own_id, secret};
 
 const NEW: &str = "festival-prod/sendgrid";
 
@@ -135,6 +137,63 @@ fn nothing_is_split_while_a_rotation_is_under_way() {
     vendors.take_back(&sendgrid, &sendgrid.old);
     vendors.retire_now(&sendgrid).succeeded();
     vendors.split(&[]).succeeded();
+}
+
+/// The moments at which `--remove` can be killed: before its value is promoted, and before the label behind it is off.
+#[test]
+fn a_removal_that_was_cut_off_is_finished_by_the_same_command() {
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    let workspace = &vendors.workspace;
+    vendors.split(&[]).succeeded();
+    let mut shortened = vendors.current();
+    shortened
+        .as_object_mut()
+        .unwrap()
+        .remove("sendgrid_api_key");
+    // The only table that there was: no rotation of the old secret takes anything off.
+    workspace.configure(&vendors.table(&format!("secret.\"{NEW}\""), "sendgrid", ""));
+    workspace.plant(
+        SECRET,
+        &own_id(1),
+        &shortened.to_string(),
+        &["KEYTURN_STAGED"],
+    );
+    vendors.split(&["--remove"]).succeeded();
+    assert_eq!(vendors.current(), shortened);
+    let labels = workspace.labels(SECRET);
+    assert_eq!(labels.get("KEYTURN_STAGED"), None);
+
+    let (name, current) = (secret(SECRET), labels["AWSCURRENT"].clone());
+    workspace.on_store(|store| async move {
+        let id = VersionId::new(current).unwrap();
+        let moved = store.move_label(&name, "KEYTURN_STAGED", None, Some(&id));
+        moved.await.unwrap();
+    });
+    let again = vendors.split(&["--remove"]).succeeded();
+    again.says(&["no member of sendgrid any more"]);
+    let mut after = workspace.labels(SECRET);
+    assert_eq!(after.remove("KEYTURN_STAGED"), None);
+    assert_eq!(after, labels);
+    // Where neither of them holds it, nothing has been done.
+    vendors.put(NEW, "{}");
+    vendors.split(&["--remove"]).failed(4, &["holds no member"]);
+}
+
+/// Another credential's round uses the same label, and is not over.
+#[test]
+fn what_a_rotation_has_staged_is_not_dropped() {
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    let workspace = &vendors.workspace;
+    let value = vendors.current().to_string();
+    let id = own_id(1);
+    workspace.plant(SECRET, &id, &value, &["KEYTURN_STAGED"]);
+    let (name, claimed) = (secret(SECRET), id.clone());
+    workspace.on_store(|store| async move {
+        let claim = |notes: &mut Notes| notes.version_mut("internal", &claimed).made = true;
+        Notes::update(&store, &name, claim).await.unwrap();
+    });
+    vendors.split(&[]).failed(7, &["KEYTURN_STAGED"]);
+    assert_eq!(workspace.labels(SECRET)["KEYTURN_STAGED"], id);
 }
 
 /// Every credential writes the dates of its rotations under the same names.
