@@ -131,6 +131,7 @@ async fn copy(global: &Global, session: &Session, job: &Job<'_>) -> Result<()> {
     } else {
         create(session, job, &current, &share).await?;
     }
+    job.carry_wait().await?;
     let members = share.names.join(", ");
     said(
         global,
@@ -212,6 +213,7 @@ async fn remove(global: &Global, session: &Session, job: &Job<'_>) -> Result<()>
         )
         .into());
     }
+    job.carry_wait().await?;
     let id = VersionId::new(RandomIds.fresh())?;
     let work = async {
         store.put(from, &id, &share.rest, &[STAGED]).await?;
@@ -259,6 +261,29 @@ impl Job<'_> {
             .await
     }
 
+    /// What an operator was asked for is asked for in the new secret, unless that has rotated since.
+    async fn carry_wait(&self) -> Result<()> {
+        let notes = Notes::read(self.store, &self.from).await?;
+        let Some(waiting) = notes.of(self.part).waiting else {
+            return Ok(());
+        };
+        let described = self.store.describe(&self.to).await?;
+        let current = described.holder(labels::CURRENT);
+        let current = current.map_or("", |version| version.id.as_str());
+        Notes::update_if(self.store, &self.to, |notes| {
+            let rotated_at_ms = notes.of_version("", current).rotated_at_ms;
+            let known = notes.credentials.entry(String::new()).or_default();
+            let is_open = known.waiting.is_none()
+                && rotated_at_ms.is_none_or(|at_ms| at_ms <= waiting.since_ms);
+            if is_open {
+                known.waiting = Some(waiting.clone());
+            }
+            is_open
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Nothing may be lost that a rotation has promised: neither a candidate nor an old value in its grace.
     async fn must_be_idle(&self) -> Result<()> {
         let described = self.store.describe(&self.from).await?;
@@ -283,6 +308,17 @@ impl Job<'_> {
             return Err(busy(
                 &self.from,
                 &format!("the old value of #{} is still in its grace", self.part),
+            ));
+        }
+        if let Some(answered) = notes.of(self.part).answered
+            && answered != current
+        {
+            return Err(busy(
+                &self.from,
+                &format!(
+                    "the operator's answer for #{}, version {answered}, is not in use yet",
+                    self.part
+                ),
             ));
         }
         Ok(())

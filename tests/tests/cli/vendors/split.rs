@@ -196,6 +196,43 @@ fn what_a_rotation_has_staged_is_not_dropped() {
     assert_eq!(workspace.labels(SECRET)["KEYTURN_STAGED"], id);
 }
 
+#[test]
+fn an_operator_who_was_asked_is_asked_for_the_new_secret() {
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    vendors.rotate("sendgrid").succeeded();
+    vendors.split(&[]).succeeded();
+    vendors.move_table();
+    let waits = || {
+        let status = vendors.workspace.run(&["status", NEW, "--json"]);
+        status.succeeded().json()[0]["waiting"]["expires_at_ms"].as_u64()
+    };
+    let until = waits();
+    assert!(until.is_some());
+    vendors.split(&["--remove"]).succeeded();
+    assert_eq!(waits(), until);
+}
+
+/// A change by hand took AWSPENDING off it, and it waits for the next rotation.
+#[test]
+fn an_answer_that_is_not_in_use_is_not_left_behind() {
+    let sendgrid = keys::sendgrid();
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    vendors.hand_out(&sendgrid, &sendgrid.new);
+    vendors.server.have_trouble(Some(503));
+    vendors.assist(&sendgrid, &sendgrid.new).failed(5, &[]);
+    let mut value = vendors.current();
+    value["n"] = json!(2);
+    vendors.put(SECRET, &value.to_string());
+    vendors.split(&[]).failed(7, &["answer for #sendgrid"]);
+    vendors.server.have_trouble(None);
+    vendors.rotate("sendgrid").succeeded();
+    let current = vendors.current();
+    assert_eq!(
+        current["sendgrid_api_key"],
+        sendgrid.new["sendgrid_api_key"]
+    );
+}
+
 /// Every credential writes the dates of its rotations under the same names.
 #[test]
 fn dates_that_belong_to_a_neighbour_too_stay_with_it() {
