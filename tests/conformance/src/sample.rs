@@ -185,27 +185,7 @@ impl Sample {
             },
             ..Scene::default()
         };
-        let manifest = plugin.manifest();
-        let named_by_value = !value::steering(manifest).is_empty();
-        if targets.len() > 1 && named_by_value && !lists_nodes(manifest) {
-            return Err(SampleError::Target {
-                cause: format!("{} takes one server, and several are given", manifest.name),
-            });
-        }
-        if let Some(first) = targets.first() {
-            scene.tls = first.tls.clone();
-            scene.secret = at_targets(&scene.secret, plugin, targets);
-            let values = [&mut scene.unprivileged, &mut scene.unprotected];
-            for value in values.into_iter().flatten() {
-                *value = elsewhere(value, plugin.manifest(), first);
-            }
-            for (name, endpoint) in &plugin.manifest().endpoints {
-                if !named_by_value && leads_where_it_is_granted(endpoint) {
-                    let nodes = targets.iter().map(Target::address).collect();
-                    scene.endpoints.insert(name.clone(), nodes);
-                }
-            }
-        }
+        lead_to(targets, &mut scene, plugin)?;
         scene.endpoints.extend(written.endpoints);
         Ok(Self {
             has_target: !targets.is_empty(),
@@ -213,6 +193,39 @@ impl Sample {
             answers: Mutex::new(written.answers.into()),
         })
     }
+}
+
+/// Puts the servers where the plugin looks for them.
+fn lead_to(targets: &[Target], scene: &mut Scene, plugin: &Plugin) -> Result<(), SampleError> {
+    let Some(first) = targets.first() else {
+        return Ok(());
+    };
+    let refused = |cause: String| Err(SampleError::Target { cause });
+    let manifest = plugin.manifest();
+    let addresses: Vec<_> = targets.iter().map(Target::address).collect();
+    if let Some(twice) = (1..addresses.len()).find(|at| addresses[..*at].contains(&addresses[*at]))
+    {
+        return refused(format!("{} is given twice", addresses[twice]));
+    }
+    let named_by_value = !value::steering(manifest).is_empty();
+    if targets.len() > 1 && named_by_value && !lists_nodes(manifest) {
+        return refused(format!(
+            "{} takes one server, and several are given",
+            manifest.name
+        ));
+    }
+    scene.tls = first.tls.clone();
+    scene.secret = at_targets(&scene.secret, plugin, targets);
+    let values = [&mut scene.unprivileged, &mut scene.unprotected];
+    for value in values.into_iter().flatten() {
+        *value = elsewhere(value, manifest, first);
+    }
+    for (name, endpoint) in &manifest.endpoints {
+        if !named_by_value && leads_where_it_is_granted(endpoint) {
+            scene.endpoints.insert(name.clone(), addresses.clone());
+        }
+    }
+    Ok(())
 }
 
 fn leads_where_it_is_granted(endpoint: &EndpointManifest) -> bool {
