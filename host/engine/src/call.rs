@@ -166,7 +166,7 @@ impl CallSource<'_> {
     }
 
     /// A version that the service announced and nobody filled has no value to try.
-    async fn value_if_any(&self, id: &VersionId) -> Result<Option<Version>, StoreError> {
+    pub(crate) async fn value_if_any(&self, id: &VersionId) -> Result<Option<Version>, StoreError> {
         match self.value(id).await {
             Ok(version) => Ok(Some(version)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

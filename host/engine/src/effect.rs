@@ -1,9 +1,7 @@
 //! Carries out the core's commands, one at a time, on the store and through the plugin. Each command
 //! is one effect; what it answers is a fact, and no decision is taken here.
 
-use keyturn_protocol::{
-    Command, Content, Event, Goal, How, Label, Liveness, Purpose, Snapshot, Step, VersionId,
-};
+use keyturn_protocol::{Command, Event, Goal, How, Label, Liveness, Purpose, Snapshot, VersionId};
 use keyturn_runtime::{
     CreateRequest, Created, Finding, Input, InputRequest, Level, Outcome, RetireRequest,
     RetirementPlan, Status,
@@ -76,49 +74,20 @@ impl Effects<'_> {
         let observed = observe(store, credential, self.options.clock.now_ms()).await?;
         self.elsewhere = observed.elsewhere;
         let mut snapshot = observed.snapshot;
-        if matches!(
-            self.goal,
-            Goal::Step {
-                step: Step::Test,
-                ..
-            }
-        ) {
-            self.compare_pending_with_current(&mut snapshot).await?;
-        }
+        self.compare_with_current(&mut snapshot).await?;
         Ok(snapshot)
     }
 
-    /// `testSecret` on a pending version that equals CURRENT is how the service asks for a preflight.
-    async fn compare_pending_with_current(
-        &self,
-        snapshot: &mut Snapshot,
-    ) -> Result<(), Box<Failed>> {
-        let (Some(pending), Some(current)) = (
-            snapshot.holder(Label::Pending).cloned(),
-            snapshot.holder(Label::Current).cloned(),
-        ) else {
-            return Ok(());
-        };
-        if pending != current && snapshot.has_value(&pending) {
-            let (pending_value, current_value) = (
-                self.source.value(&pending).await?.value,
-                self.source.value(&current).await?.value,
-            );
-            if pending_value.expose_secret() == current_value.expose_secret() {
-                snapshot.versions.insert(pending, Content::SameAsCurrent);
-            }
-        }
-        Ok(())
-    }
-
     async fn move_label(
-        &self,
+        &mut self,
         label: Label,
         from: Option<&VersionId>,
         to: Option<&VersionId>,
     ) -> Result<Event, Box<Failed>> {
-        if let (Label::InDoubt, Some(subject), None) = (label, from, to) {
-            self.forbid_set(subject).await?;
+        match (label, from, to) {
+            (Label::InDoubt, Some(subject), None) => self.forbid_set(subject).await?,
+            (Label::Retiring, Some(subject), None) => self.forget_if_in_use(subject).await?,
+            _ => {}
         }
         self.swap_label(label, from, to).await
     }
@@ -363,7 +332,7 @@ impl Effects<'_> {
             notes.prune(&described);
         })
         .await?;
-        self.move_label(Label::Current, Some(from), Some(to)).await
+        self.swap_label(Label::Current, Some(from), Some(to)).await
     }
 
     async fn probe(&self, subject: &VersionId) -> Result<Event, Box<Failed>> {

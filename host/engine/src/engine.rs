@@ -73,7 +73,7 @@ impl Engine {
         status::verify(&self.options, credential).await
     }
 
-    /// How a credential stands, from labels and notes alone. Touches no target.
+    /// How a credential stands, from what is stored alone. Touches no target.
     ///
     /// # Errors
     /// The store's.

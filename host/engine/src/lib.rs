@@ -14,6 +14,7 @@ mod engine;
 mod event;
 mod failure;
 mod ids;
+mod in_use;
 mod notes;
 mod parking;
 mod problem;

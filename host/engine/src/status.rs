@@ -1,11 +1,11 @@
-//! How a credential stands. `status` reads labels and notes and touches no target; `verify` asks the
+//! How a credential stands. `status` reads what is stored and touches no target; `verify` asks the
 //! target and changes nothing.
 
 use std::time::Duration;
 
-use keyturn_protocol::{Applied, Failure, Label, Liveness, NextAction, Reason};
+use keyturn_protocol::{Applied, Failure, Label, Labels, Liveness, NextAction, Reason};
 use keyturn_runtime::{Finding, MemberReport, Status as CallStatus};
-use keyturn_store::StoreError;
+use keyturn_store::{SecretStore, StoreError};
 use serde::Serialize;
 
 use crate::{
@@ -112,15 +112,7 @@ pub(crate) async fn status(
     let written_at_ms = description
         .holder(Label::Current.as_str())
         .map(|version| version.created_at_ms);
-    let retirement = owed(&notes, credential, &labels).map(|owed| Retirement {
-        by_word: credential.facts().ends_by_word(owed.how()),
-        version: owed.subject,
-        due_at_ms: owed.due_at_ms,
-        at_target: owed.at_target,
-        new_version: owed.new_version,
-        by_operator: owed.by_operator,
-        operator_steps: owed.operator_steps,
-    });
+    let retirement = retirement(store, credential, &notes, &labels).await?;
     let now_ms = options.clock.now_ms();
     let waiting = notes.of(&credential.name).waiting;
     Ok(Status {
@@ -156,6 +148,37 @@ pub(crate) async fn status(
             .and_then(|notes| notes.gap_ms),
         current,
     })
+}
+
+/// Nothing is owed to a value that somebody has put back.
+async fn retirement(
+    store: &dyn SecretStore,
+    credential: &Credential,
+    notes: &Notes,
+    labels: &Labels,
+) -> Result<Option<Retirement>, StoreError> {
+    let Some(owed) = owed(notes, credential, labels) else {
+        return Ok(None);
+    };
+    let source = CallSource {
+        store,
+        credential,
+        rotation_id: "",
+        values: &ValuesRead::default(),
+    };
+    let put_back = source.put_back(labels).await?;
+    if put_back.is_some_and(|version| version.as_str() == owed.subject) {
+        return Ok(None);
+    }
+    Ok(Some(Retirement {
+        by_word: credential.facts().ends_by_word(owed.how()),
+        version: owed.subject,
+        due_at_ms: owed.due_at_ms,
+        at_target: owed.at_target,
+        new_version: owed.new_version,
+        by_operator: owed.by_operator,
+        operator_steps: owed.operator_steps,
+    }))
 }
 
 pub(crate) async fn verify(

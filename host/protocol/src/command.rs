@@ -17,7 +17,8 @@ pub enum Command {
     ///
     /// `from: None` attaches: the store refuses if another version holds the label, and does
     /// nothing if `to` holds it already. `to: None` removes. The store refuses if `from` is not the
-    /// holder.
+    /// holder. Where `KEYTURN_RETIRING` is removed because its version's credential is in use again,
+    /// the engine forgets what was owed to that version.
     MoveLabel {
         /// Which.
         label: Label,

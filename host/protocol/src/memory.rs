@@ -154,8 +154,14 @@ impl Memory {
         match (label, &to) {
             (Label::Pending, None) => self.gave_up_pending = true,
             (Label::Retiring, None) => {
-                let ended = self.snapshot.labels.holder(label).cloned();
-                self.retired = ended.map(|ended| self.ended(ended));
+                let holder = self.snapshot.labels.holder(label).cloned();
+                let in_use = |version: &VersionId| self.snapshot.is_in_use_again(version);
+                if holder.as_ref().is_some_and(in_use) {
+                    let owed = &mut self.snapshot.owed;
+                    owed.take_if(|owed| Some(&owed.subject) == holder.as_ref());
+                } else {
+                    self.retired = holder.map(|ended| self.ended(ended));
+                }
             }
             (Label::InDoubt, Some(_)) => self.fenced.clone_from(&to),
             (Label::InDoubt, None) => {
@@ -354,6 +360,11 @@ impl Memory {
         self.elsewhere.clear();
         self.tested = None;
         self.planned = None;
+        for content in self.snapshot.versions.values_mut() {
+            if *content == Content::SameAsCurrent {
+                *content = Content::Present;
+            }
+        }
     }
 
     /// Somebody else moved `AWSCURRENT`, and may have changed the target with it.

@@ -36,6 +36,12 @@ impl Snapshot {
         self.labels.holder(label)
     }
 
+    /// Whether a superseded version's credential is the one that the current version holds again.
+    pub(crate) fn is_in_use_again(&self, version: &VersionId) -> bool {
+        !self.labels.is_on(Label::Current, version)
+            && self.versions.get(version) == Some(&Content::SameAsCurrent)
+    }
+
     /// Whether that version has a value of its own to read.
     pub fn has_value(&self, version: &VersionId) -> bool {
         !matches!(self.versions.get(version), None | Some(Content::Absent))
@@ -49,8 +55,9 @@ pub enum Content {
     Absent,
     /// It has a value.
     Present,
-    /// It has the same value as the current version. Asked only of the version under `AWSPENDING`
-    /// in an invocation of `testSecret`; elsewhere `Present` is as good.
+    /// It has the same value as the current version. Asked of the version under `AWSPENDING` in an
+    /// invocation of `testSecret`, and of the credential of the version under `KEYTURN_RETIRING`
+    /// where an operator ends it; elsewhere `Present` is as good.
     SameAsCurrent,
 }
 

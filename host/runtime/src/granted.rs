@@ -3,6 +3,7 @@
 
 mod check;
 mod created;
+mod same;
 mod share;
 
 use std::collections::{BTreeMap, BTreeSet};

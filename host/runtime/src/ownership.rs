@@ -68,13 +68,15 @@ fn properties(schema: &Value) -> Option<&Map<String, Value>> {
 pub(crate) fn contested(one: (&Plugin, &Value), other: (&Plugin, &Value)) -> Option<String> {
     let ours = owned(one.0.descriptor(), one.1)?;
     let theirs = owned(other.0.descriptor(), other.1)?;
-    let public = |plugin: &Plugin, member: &str| {
-        let pointer = format!("/{}", member.replace('~', "~0").replace('/', "~1"));
-        plugin.manifest().secret.public.contains(&pointer)
-    };
-    let contested = |member: &&&str| !(public(one.0, member) && public(other.0, member));
+    let contested = |member: &&&str| !(is_public(one.0, member) && is_public(other.0, member));
     let member = ours.intersection(&theirs).find(contested)?;
     Some(text::line(member, NAME_BYTES_MAX))
+}
+
+/// Whether the manifest calls a member public.
+pub(crate) fn is_public(plugin: &Plugin, member: &str) -> bool {
+    let pointer = format!("/{}", member.replace('~', "~0").replace('/', "~1"));
+    plugin.manifest().secret.public.contains(&pointer)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use harness::tls::Authority;
 use serde_json::{Value, json};
 
 use crate::support::terminal::Terminal;
-use crate::support::{Ended, Workspace};
+use crate::support::{Ended, Workspace, note_that_it_owes};
 
 const SECRET: &str = "festival-prod/stripe";
 const OLD: &str = "sk_live_0000000000000000old0key";
@@ -47,6 +47,11 @@ impl Vendor {
     fn assist(&self, answer: &str) -> Ended {
         let arguments = ["assist", SECRET, "--value-stdin"];
         self.workspace.run_with(&arguments, answer, &[])
+    }
+
+    fn put_by_hand(&self, value: &str) {
+        let arguments = ["secret", "put", SECRET, "--value-stdin"];
+        self.workspace.run_with(&arguments, value, &[]).succeeded();
     }
 
     fn status(&self) -> Value {
@@ -228,6 +233,66 @@ fn the_old_key_is_not_to_be_ended_while_the_new_one_is_dead() {
     let refused = vendor.workspace.run(&["retire", SECRET, "--now"]);
     let refused = refused.failed(5, &["do not end it", "keyturn secret put"]);
     assert!(!refused.stderr.contains("Delete it"), "{refused:?}");
+}
+
+/// The new key misbehaved, and the operator put the old one back: nobody is told to delete it, and nothing waits for its
+/// end.
+#[test]
+fn a_key_that_was_put_back_is_not_to_be_ended() {
+    let old = json!({"publishable_key": "pk_live_x", "secret_key": OLD}).to_string();
+    let edited = json!({"secret_key": OLD, "previous_secret_key": OLD}).to_string();
+    for value in [old, edited] {
+        let vendor = Vendor::start();
+        vendor.stripe.add_key(NEW, ACCOUNT, true);
+        vendor.assist(NEW).succeeded();
+        assert_eq!(vendor.status()["retirement"]["by_operator"], true);
+        vendor.put_by_hand(&value);
+        assert!(vendor.status()["retirement"].is_null());
+        let waits = vendor.workspace.run(&["rotate", SECRET]).succeeded();
+        waits.says(&["waits for an operator"]);
+        assert!(waits.stderr.contains("was about to end"), "{waits:?}");
+        let labels = vendor.workspace.labels(SECRET);
+        assert!(!labels.contains_key("KEYTURN_RETIRING"), "{labels:?}");
+        let retired = vendor
+            .workspace
+            .run(&["retire", SECRET, "--now"])
+            .succeeded();
+        assert!(!retired.stderr.contains("Delete"), "{retired:?}");
+
+        // It ends when it is superseded again.
+        vendor.assist(NEW).succeeded();
+        let retire = ["retire", SECRET, "--now"];
+        vendor.workspace.run(&retire).failed(5, &["still works"]);
+        vendor.stripe.revoke(OLD);
+        vendor.workspace.run(&retire).succeeded();
+        assert_eq!(vendor.key(), NEW);
+    }
+}
+
+/// Another member was changed by hand right before the promotion: the label stands on a version whose key is in use.
+#[test]
+fn a_key_that_was_never_superseded_is_not_to_be_ended() {
+    let vendor = Vendor::start();
+    vendor.stripe.add_key(NEW, ACCOUNT, true);
+    vendor.stripe.have_trouble(Some(503));
+    vendor.assist(NEW).failed(5, &["goes on with it"]);
+    vendor.stripe.have_trouble(None);
+    // What a run leaves that is cut off before it promotes.
+    let labels = vendor.workspace.labels(SECRET);
+    let (first, pending) = (labels["AWSCURRENT"].clone(), labels["AWSPENDING"].clone());
+    vendor.workspace.attach(SECRET, "KEYTURN_RETIRING", &first);
+    note_that_it_owes(&vendor.workspace, SECRET, "", &pending, &first);
+
+    let edited = json!({"publishable_key": "pk_live_y", "secret_key": OLD});
+    vendor.put_by_hand(&edited.to_string());
+    let edited = vendor.workspace.labels(SECRET)["AWSCURRENT"].clone();
+    vendor.workspace.run(&["rotate", SECRET]).succeeded();
+    assert_eq!(vendor.key(), NEW);
+    assert_eq!(
+        vendor.workspace.current(SECRET)["publishable_key"],
+        "pk_live_y"
+    );
+    assert_eq!(vendor.workspace.labels(SECRET)["KEYTURN_RETIRING"], edited);
 }
 
 #[test]

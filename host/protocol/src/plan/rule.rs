@@ -50,6 +50,8 @@ rules! {
     BaseIsSpent,
     /// A version is about to retire that is current and has no successor in the making.
     CurrentNeverRetires,
+    /// What was about to retire is what the current version holds again.
+    RetiringIsInUse,
     /// The version in doubt is current.
     DoubtEndsByPromotion,
     /// The staged version is current.

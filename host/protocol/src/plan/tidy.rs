@@ -20,6 +20,11 @@ pub(super) fn remove_spent_labels(view: &View<'_>) -> Option<Decision> {
     if view.holder(Label::Retiring) == Some(view.current) && view.candidate().is_none() {
         return Some(Rule::CurrentNeverRetires.remove(Label::Retiring, view.current));
     }
+    // Ending it would end the current one, and waiting for its end would never end.
+    let in_use = |subject: &&VersionId| view.memory.snapshot.is_in_use_again(subject);
+    if let Some(subject) = view.holder(Label::Retiring).filter(in_use) {
+        return Some(Rule::RetiringIsInUse.remove(Label::Retiring, subject));
+    }
     [
         (Label::InDoubt, Rule::DoubtEndsByPromotion),
         (Label::Staged, Rule::StageIsSpent),

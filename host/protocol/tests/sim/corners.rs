@@ -61,6 +61,7 @@ pub fn all(coverage: &mut Coverage) {
     verdicts(coverage);
     settled_notes(coverage);
     operators(coverage);
+    put_back(coverage);
     declarations(coverage);
     every_call_fails(coverage);
     every_command_is_cancelled(coverage);
@@ -266,6 +267,33 @@ fn operators(coverage: &mut Coverage) {
     };
     let end = run(coverage, &mut trial, test, finding);
     assert_eq!(reason(end), Reason::CheckFailed);
+}
+
+/// The new key misbehaved, and a person has put the old value back: it is not what has to end any more.
+fn put_back(coverage: &mut Coverage) {
+    let mut world = rotated_once(Kind::Assisted, GRACE_MS);
+    world.operator_acted = false;
+    world.edit_by_hand(false);
+    let end = run(coverage, &mut world.clone(), retire(true), honest);
+    assert_eq!(reason(end), Reason::OperatorOwes(id("first")));
+
+    let (first, current) = (world.value(&id("first")).clone(), world.current().clone());
+    world.versions.get_mut(&current).unwrap().value = Some(first);
+    let no_probe = |command: &Command| {
+        assert!(!matches!(command, Command::Probe { .. }), "{command:?}");
+        None
+    };
+    let end = run(coverage, &mut world.clone(), retire(false), no_probe);
+    assert_eq!(outcome(end), Outcome::NothingToRetire);
+    // No grace is waited for either: what it was granted to is in use.
+    let end = run(coverage, &mut world, rotate(Kind::Assisted), no_probe);
+    let promoted = Outcome::Promoted {
+        version: world.current().clone(),
+        purpose: Purpose::Replace,
+        resumed: false,
+    };
+    assert_eq!(outcome(end), promoted);
+    assert_eq!(world.holder(Label::Retiring), Some(&current));
 }
 
 /// No time and no haste ends an old key of a ring, and no rotation waits for its end: only the operator's word.

@@ -299,6 +299,12 @@ impl World {
         if label == Label::InDoubt && to.is_none() {
             self.forbid_set(from.as_ref());
         }
+        if let (Label::Retiring, Some(subject), None) = (label, from, to)
+            && subject != self.current()
+            && self.value(subject) == self.value(self.current())
+        {
+            self.notes.retain(|_, note| note.subject != *subject);
+        }
         self.labels.put(label, to.clone());
         Event::Moved
     }

@@ -369,3 +369,30 @@ pub(crate) fn secret(name: &str) -> SecretName {
 pub(crate) fn own_id(number: u32) -> String {
     format!("keyturn-00000000-0000-4000-8000-{number:012}")
 }
+
+/// What a run notes before it promotes `successor`: that a person ends the value of `subject`.
+pub(crate) fn note_that_it_owes(
+    workspace: &Workspace,
+    name: &str,
+    credential: &str,
+    successor: &str,
+    subject: &str,
+) {
+    use keyturn_engine::{Notes, Obligation};
+    let secret = secret(name);
+    let owed = Obligation {
+        subject: subject.to_owned(),
+        at_target: false,
+        new_version: true,
+        by_operator: true,
+        due_at_ms: 0,
+        operator_steps: None,
+    };
+    workspace.on_store(|store| async move {
+        Notes::update(&store, &secret, |notes| {
+            notes.version_mut(credential, successor).owes = Some(owed.clone());
+        })
+        .await
+        .unwrap();
+    });
+}
