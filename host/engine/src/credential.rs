@@ -54,13 +54,15 @@ impl Credential {
     /// The store's name of a label. Where an operator has to end the old value, that may take days, in which the other
     /// credentials of the secret must not wait for the one label: each such credential has its own.
     pub(crate) fn label(&self, label: Label) -> Cow<'static, str> {
-        let is_own =
-            label == Label::Retiring && self.strategy.needs_operator && !self.name.is_empty();
-        if is_own {
+        if self.has_own(label) {
             format!("{label}_{}", self.name).into()
         } else {
             label.as_str().into()
         }
+    }
+
+    pub(crate) fn has_own(&self, label: Label) -> bool {
+        label == Label::Retiring && self.strategy.needs_operator && !self.name.is_empty()
     }
 
     pub(crate) fn facts(&self) -> StrategyFacts {

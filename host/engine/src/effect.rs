@@ -87,6 +87,7 @@ impl Effects<'_> {
         match (label, from, to) {
             (Label::InDoubt, Some(subject), None) => self.forbid_set(subject).await?,
             (Label::Retiring, Some(subject), None) => self.forget_if_in_use(subject).await?,
+            (Label::Pending, Some(candidate), None) => self.forget_plans(candidate).await?,
             _ => {}
         }
         self.swap_label(label, from, to).await

@@ -103,6 +103,21 @@ impl Effects<'_> {
         self.findings.push(in_use(subject));
         Ok(())
     }
+
+    /// What a candidate that is given up would have owed, had it come into use.
+    pub(crate) async fn forget_plans(&self, candidate: &VersionId) -> Result<(), StoreError> {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let forgotten = Notes::update_if(store, &credential.secret, |notes| {
+            let known = notes.credentials.get_mut(&credential.name);
+            known
+                .and_then(|known| known.versions.get_mut(candidate.as_str()))
+                .filter(|known| known.rotated_at_ms.is_none())
+                .is_some_and(|known| known.owes.take().is_some())
+        });
+        forgotten.await.map(drop)
+    }
 }
 
 fn in_use(subject: &VersionId) -> What {

@@ -64,6 +64,15 @@ pub struct VersionNotes {
     pub withdrawn: bool,
 }
 
+impl CredentialNotes {
+    /// What is owed to that version, by whichever superseded it.
+    pub(crate) fn obligation(&self, subject: &str) -> Option<&Obligation> {
+        let owed = self.versions.values();
+        owed.filter_map(|notes| notes.owes.as_ref())
+            .find(|owed| owed.subject == subject)
+    }
+}
+
 impl VersionNotes {
     /// Whether it is known never to have reached the target.
     pub fn never_applied(&self) -> bool {
@@ -229,13 +238,7 @@ impl Notes {
     /// The credential that owes the end of a version's value.
     pub fn debtor(&self, subject: &str) -> Option<&str> {
         let mut credentials = self.credentials.iter();
-        let owing = credentials.find(|(_, notes)| {
-            let mut obligations = notes
-                .versions
-                .values()
-                .filter_map(|notes| notes.owes.as_ref());
-            obligations.any(|owed| owed.subject == subject)
-        });
+        let owing = credentials.find(|(_, notes)| notes.obligation(subject).is_some());
         owing.map(|(name, _)| name.as_str())
     }
 

@@ -82,8 +82,21 @@ pub(crate) fn elsewhere(
         }
     }
     let retiring = labels.holder(Label::Retiring).cloned()?;
+    let facts = credential.facts();
+    let is_own = notes
+        .credentials
+        .get(&credential.name)
+        .is_some_and(|known| {
+            let owed = known.obligation(retiring.as_str());
+            owed.is_some_and(|owed| facts.needs_proof(owed.how()))
+        });
+    // A label of its own speaks of nobody else's value, and what a candidate of another one would have owed is less
+    // than what this one owes.
+    if is_own || credential.has_own(Label::Retiring) {
+        return None;
+    }
     let debtor = notes.debtor(retiring.as_str()).filter(is_other)?;
-    if credential.facts().effect != Effect::None {
+    if facts.effect != Effect::None {
         return Some((retiring, debtor.to_owned()));
     }
     labels.put(Label::Retiring, None);

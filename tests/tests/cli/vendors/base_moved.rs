@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{SECRET, Vendors, keys};
 use crate::interruption::PATIENCE;
-use crate::support::own_id;
+use crate::support::{note_that_it_owes, own_id, secret};
 
 const BY_HAND: &str = "SG.0123456789abcdefABCDEF.ByHandByHandByHandByHandByHand";
 
@@ -160,6 +160,44 @@ fn an_answer_that_cannot_be_carried_over_is_asked_for_again() {
     waits.says(&["waits for an operator"]);
     assert!(waits.stderr.contains("holds already"), "{waits:?}");
     assert_eq!(vendors.current()["google_client_secret"], new);
+}
+
+/// A candidate that never came into use owes nothing, and what one credential owes is not what another one owes.
+#[test]
+fn what_a_given_up_candidate_would_have_owed_hides_nobody_elses_label() {
+    let (google, sendgrid) = (keys::google(), keys::sendgrid());
+    let vendors = Vendors::start(&[keys::google(), keys::sendgrid()]);
+    vendors.hand_out(&google, &google.new);
+    vendors.hand_out(&sendgrid, &sendgrid.new);
+    vendors.server.have_trouble(Some(503));
+    vendors
+        .assist(&google, &google.new)
+        .failed(5, &["goes on with it"]);
+    vendors.server.have_trouble(None);
+    let labels = vendors.workspace.labels(SECRET);
+    let (first, candidate) = (&labels["AWSCURRENT"], &labels["AWSPENDING"]);
+    let note = || note_that_it_owes(&vendors.workspace, SECRET, "google", candidate, first);
+    note();
+    let wrong = json!({"google_client_secret": "nonsense"});
+    vendors.assist(&google, &wrong).failed(5, &[]);
+    let (name, version) = (secret(SECRET), candidate.clone());
+    let owes = vendors.workspace.on_store(|store| async move {
+        let notes = keyturn_engine::Notes::read(&store, &name).await.unwrap();
+        notes.of_version("google", &version).owes
+    });
+    assert_eq!(owes, None);
+
+    // Even where such a note is left.
+    note();
+    vendors.assist(&sendgrid, &sendgrid.new).succeeded();
+    vendors.retire_now(&sendgrid).failed(5, &["still works"]);
+    vendors.take_back(&sendgrid, &sendgrid.old);
+    vendors.retire_now(&sendgrid).succeeded();
+    let labels = vendors.workspace.labels(SECRET);
+    assert!(
+        !labels.contains_key("KEYTURN_RETIRING_sendgrid"),
+        "{labels:?}"
+    );
 }
 
 /// A vendor may know it only later, so that a refusal does not end it.
