@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use keyturn_protocol::{Effect, Label, Purpose, Purposes, StrategyFacts};
-use keyturn_runtime::{GrantedPlugin, Strategy, TargetEffect};
+use keyturn_runtime::{CreateRequest, GrantedPlugin, Strategy, TargetEffect};
 use keyturn_store::SecretName;
 
 /// How long the old value stays accepted where the operator says nothing: a day for a login that the
@@ -65,6 +65,17 @@ impl Credential {
         label == Label::Retiring && self.strategy.needs_operator && !self.name.is_empty()
     }
 
+    /// What `create` is asked for, without answers and without an earlier version.
+    pub(crate) fn create_request(&self, purpose: Purpose, now_ms: u64) -> CreateRequest {
+        CreateRequest {
+            purpose: runtime_purpose(purpose),
+            inputs: Vec::new(),
+            overlap_seconds: self.grace_seconds(),
+            next_rotation: self.next_rotation_ms(now_ms).map(|ms| ms / 1000),
+            restore: None,
+        }
+    }
+
     pub(crate) fn facts(&self) -> StrategyFacts {
         let purposes: Vec<Purpose> = self
             .strategy
@@ -102,7 +113,7 @@ fn purpose_of(purpose: keyturn_runtime::Purpose) -> Purpose {
     }
 }
 
-pub(crate) fn runtime_purpose(purpose: Purpose) -> keyturn_runtime::Purpose {
+fn runtime_purpose(purpose: Purpose) -> keyturn_runtime::Purpose {
     match purpose {
         Purpose::Replace => keyturn_runtime::Purpose::Replace,
         Purpose::Announce => keyturn_runtime::Purpose::Announce,

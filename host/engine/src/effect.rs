@@ -11,7 +11,6 @@ use secrecy::ExposeSecret;
 
 use crate::{
     call::CallSource,
-    credential::runtime_purpose,
     drift,
     engine::EngineOptions,
     event::What,
@@ -142,11 +141,9 @@ impl Effects<'_> {
             None => None,
         };
         let request = CreateRequest {
-            purpose: runtime_purpose(purpose),
             inputs: self.inputs.to_vec(),
-            overlap_seconds: credential.grace_seconds(),
-            next_rotation: credential.next_rotation_ms(now_ms).map(|ms| ms / 1000),
             restore,
+            ..credential.create_request(purpose, now_ms)
         };
         if !credential.name.is_empty() {
             Notes::update(self.source.store, &credential.secret, |notes| {

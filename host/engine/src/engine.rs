@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keyturn_protocol::{Goal, Outcome};
-use keyturn_runtime::Input;
+use keyturn_runtime::{Input, InputRequest};
 use keyturn_store::{Clock, SecretStore, StoreError};
 
 use crate::{
@@ -71,6 +71,17 @@ impl Engine {
     /// [`RunFailure`] if that cannot be told.
     pub async fn verify(&self, credential: &Credential) -> Result<Verification, Box<RunFailure>> {
         status::verify(&self.options, credential).await
+    }
+
+    /// What an operator would be asked for the next value; `None` if nothing. Stores and changes nothing.
+    ///
+    /// # Errors
+    /// [`RunFailure`] if that cannot be told.
+    pub async fn questions(
+        &self,
+        credential: &Credential,
+    ) -> Result<Option<InputRequest>, Box<RunFailure>> {
+        status::questions(&self.options, credential).await
     }
 
     /// How a credential stands, from what is stored alone. Touches no target.

@@ -20,6 +20,21 @@ pub(crate) fn needs_answer(credential: &Credential, request: &CreateRequest) -> 
     credential.strategy.needs_operator && request.purpose == Purpose::Replace
 }
 
+/// What an operator is asked for, without a run: an answer that is stored is not given up before there is another.
+/// `None` if the plugin asks nothing.
+pub(crate) async fn questions(
+    source: &CallSource<'_>,
+    now_ms: u64,
+) -> Result<Option<InputRequest>, Box<Failed>> {
+    let credential = source.credential;
+    let call = source.gather(None, 1).await?;
+    let request = credential.create_request(keyturn_protocol::Purpose::Replace, now_ms);
+    match credential.plugin.create(&call, &request).await? {
+        Created::NeedsInput(asked) => Ok(Some(asked)),
+        Created::Value(_) => Ok(None),
+    }
+}
+
 impl Effects<'_> {
     /// Asked again within its time, it waits for as long as it was told first.
     pub(crate) async fn park(&self, asked: &InputRequest) -> Result<(), StoreError> {
@@ -117,7 +132,7 @@ fn carried_over(version: &str) -> What {
         id: "answer-carried-over".to_owned(),
         level: "note".to_owned(),
         summary: format!(
-            "AWSCURRENT was changed by hand meanwhile; the operator's answer, version {version}, was put on top of that"
+            "the operator's earlier answer, version {version}, was put on top of what is AWSCURRENT now"
         ),
         fix: None,
     }
@@ -130,6 +145,6 @@ fn asked_again(version: &str, cause: &str) -> What {
         summary: format!(
             "the operator's earlier answer, version {version}, cannot be put on top of what is AWSCURRENT now: {cause}"
         ),
-        fix: Some("answer again".to_owned()),
+        fix: Some("answer again, if AWSCURRENT is not what you want".to_owned()),
     }
 }

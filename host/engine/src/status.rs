@@ -1,10 +1,10 @@
 //! How a credential stands. `status` reads what is stored and touches no target; `verify` asks the
-//! target and changes nothing.
+//! target and changes nothing; `questions` asks the plugin what it needs of an operator.
 
 use std::time::Duration;
 
 use keyturn_protocol::{Applied, Failure, Label, Labels, Liveness, NextAction, Reason};
-use keyturn_runtime::{Finding, MemberReport, Status as CallStatus};
+use keyturn_runtime::{Finding, InputRequest, MemberReport, Status as CallStatus};
 use keyturn_store::{SecretStore, StoreError};
 use serde::Serialize;
 
@@ -14,7 +14,8 @@ use crate::{
     effect::liveness,
     engine::EngineOptions,
     failure::RunFailure,
-    notes::{Notes, OperatorSteps, Waiting},
+    notes::{CredentialNotes, Notes, OperatorSteps, Waiting},
+    parking,
     problem::Failed,
     recorder::Recorder,
     snapshot::{labels_of, owed},
@@ -47,6 +48,8 @@ pub struct Status {
     pub waiting: Option<Waiting>,
     /// That wait is over without an answer; the next rotation asks anew.
     pub wait_expired: bool,
+    /// An operator's answer is stored and not in use yet.
+    pub answered: bool,
     /// The version of an unfinished rotation.
     pub pending: Option<String>,
     /// The version that may have reached the target without being AWSCURRENT.
@@ -114,7 +117,9 @@ pub(crate) async fn status(
         .map(|version| version.created_at_ms);
     let retirement = retirement(store, credential, &notes, &labels).await?;
     let now_ms = options.clock.now_ms();
-    let waiting = notes.of(&credential.name).waiting;
+    let CredentialNotes {
+        waiting, answered, ..
+    } = notes.of(&credential.name);
     Ok(Status {
         secret: credential.secret.to_string(),
         credential: credential.name.clone(),
@@ -134,6 +139,7 @@ pub(crate) async fn status(
             .as_ref()
             .is_some_and(|waiting| waiting.expires_at_ms <= now_ms),
         waiting,
+        answered: answered.is_some(),
         pending: holder(Label::Pending),
         never_applied: labels.holder(Label::InDoubt).is_some_and(|doubt| {
             let known = notes.of_version(&credential.name, doubt.as_str());
@@ -188,19 +194,47 @@ pub(crate) async fn verify(
     let mut recorder = Recorder::new(options, credential, "verify");
     match ask(options, credential, recorder.rotation_id()).await {
         Ok(verification) => Ok(verification),
-        Err(failed) => Err(Box::new(RunFailure {
-            name: credential.display_name(),
-            failure: Failure {
-                reason: Reason::Store,
-                applied: Applied::No,
-                next: NextAction::Repair,
-                kept: Vec::new(),
-            },
-            problem: Some(failed.problem),
-            promoted: None,
-            report: recorder.finish("failed", None).await,
-        })),
+        Err(failed) => Err(unanswered(credential, &mut recorder, *failed).await),
     }
+}
+
+pub(crate) async fn questions(
+    options: &EngineOptions,
+    credential: &Credential,
+) -> Result<Option<InputRequest>, Box<RunFailure>> {
+    let mut recorder = Recorder::new(options, credential, "assist");
+    let asked = {
+        let source = CallSource {
+            store: options.store.as_ref(),
+            credential,
+            rotation_id: recorder.rotation_id(),
+            values: &ValuesRead::default(),
+        };
+        parking::questions(&source, options.clock.now_ms()).await
+    };
+    match asked {
+        Ok(asked) => Ok(asked),
+        Err(failed) => Err(unanswered(credential, &mut recorder, *failed).await),
+    }
+}
+
+async fn unanswered(
+    credential: &Credential,
+    recorder: &mut Recorder<'_>,
+    failed: Failed,
+) -> Box<RunFailure> {
+    Box::new(RunFailure {
+        name: credential.display_name(),
+        failure: Failure {
+            reason: Reason::Store,
+            applied: Applied::No,
+            next: NextAction::Repair,
+            kept: Vec::new(),
+        },
+        problem: Some(failed.problem),
+        promoted: None,
+        report: recorder.finish("failed", None).await,
+    })
 }
 
 async fn ask(

@@ -295,6 +295,35 @@ fn a_key_that_was_never_superseded_is_not_to_be_ended() {
     assert_eq!(vendor.workspace.labels(SECRET)["KEYTURN_RETIRING"], edited);
 }
 
+/// Whoever only looks at the questions, or brings something wrong, gives nothing up.
+#[test]
+fn an_answer_that_waits_is_kept_until_there_is_another() {
+    let vendor = Vendor::start();
+    vendor.stripe.add_key(NEW, ACCOUNT, true);
+    vendor.stripe.have_trouble(Some(503));
+    vendor.assist(NEW).failed(5, &["goes on with it"]);
+    let labels = vendor.workspace.labels(SECRET);
+    assert!(labels.contains_key("AWSPENDING"));
+
+    let arguments = ["assist", SECRET, "--value-file", "nowhere"];
+    vendor.workspace.run(&arguments).failed(3, &["nowhere"]);
+    let looks = vendor.workspace.run(&["assist", SECRET]);
+    looks.failed(3, &["1. Create a secret key"]);
+    let mut terminal = Terminal::run(&vendor.workspace, &["assist", SECRET]);
+    terminal.waits_for("The new secret key");
+    assert!(terminal.waits_until_echo_is(false));
+    terminal.interrupt();
+    assert_eq!(terminal.end().0, Some(130));
+    assert_eq!(vendor.workspace.labels(SECRET), labels);
+
+    vendor
+        .assist("nonsense")
+        .failed(5, &["no secret key of Stripe's"]);
+    vendor.stripe.have_trouble(None);
+    vendor.workspace.run(&["rotate", SECRET]).succeeded();
+    assert_eq!(vendor.key(), NEW);
+}
+
 #[test]
 fn a_vendor_in_trouble_is_no_verdict_and_the_answer_is_not_lost() {
     let vendor = Vendor::start();

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use keyturn_engine::{Credential, Engine, Goal, Outcome, Status};
+use keyturn_engine::{Credential, Engine, Goal, Outcome, Report, RunFailure, Status};
 use keyturn_runtime::{Input, InputRequest, Prompt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -17,6 +17,8 @@ use crate::{
     session::{Record, Session, refuse},
     value,
 };
+
+type Ended = std::result::Result<(Outcome, Report), Box<RunFailure>>;
 
 pub(crate) async fn run(
     global: &Global,
@@ -47,25 +49,14 @@ async fn assist(
         );
         return Err(refuse(message).into());
     }
-    let goal = || Goal::Rotate {
+    let goal = Goal::Rotate {
         now: arguments.now,
         lead_ms: credential.lead_seconds.saturating_mul(1000),
         unstick: false,
         // An answer that was brought earlier and not accepted yet is given up: the operator brings another.
         anew: true,
     };
-    // Without answers it says what it needs.
-    let ended = engine.run(credential, goal()).await;
-    let ended = match ended {
-        Ok((Outcome::AwaitingInput, report)) => match &report.asks {
-            Some(asked) => {
-                let inputs = answers(asked, arguments).await?;
-                engine.run_with(credential, goal(), inputs).await
-            }
-            None => Ok((Outcome::AwaitingInput, report)),
-        },
-        ended => ended,
-    };
+    let ended = ask_and_run(engine, credential, goal, arguments).await?;
     let failed = ended.is_err();
     let promoted = matches!(ended, Ok((Outcome::Promoted { .. }, _)));
     let asked_again = matches!(ended, Ok((Outcome::AwaitingInput, _)));
@@ -89,6 +80,37 @@ async fn assist(
         }
     }
     Ok(code)
+}
+
+/// Runs with an operator's answers, if the goal needs any.
+async fn ask_and_run(
+    engine: &Engine,
+    credential: &Credential,
+    goal: Goal,
+    arguments: &Assist,
+) -> Result<Ended> {
+    // A run without answers says what it needs, or why it may not begin; but while an earlier answer waits, it would
+    // give that up before there is another.
+    let asked = if engine.status(credential).await?.answered {
+        match engine.questions(credential).await {
+            Ok(asked) => asked,
+            Err(failed) => return Ok(Err(failed)),
+        }
+    } else {
+        None
+    };
+    let asked = match asked {
+        Some(asked) => asked,
+        None => match engine.run(credential, goal.clone()).await {
+            Ok((Outcome::AwaitingInput, report)) => match report.asks {
+                Some(asked) => asked,
+                None => return Ok(Ok((Outcome::AwaitingInput, report))),
+            },
+            ended => return Ok(ended),
+        },
+    };
+    let inputs = answers(&asked, arguments).await?;
+    Ok(engine.run_with(credential, goal, inputs).await)
 }
 
 /// On a thread of its own: whoever waits for an answer must still hear Ctrl-C.

@@ -121,7 +121,9 @@ fn an_operators_answer_is_put_on_top_of_an_update_by_hand() {
     let rotated = vendors.rotate("google").succeeded();
     rotated.says(&["rotated to"]);
     assert!(
-        rotated.stderr.contains("was put on top of that"),
+        rotated
+            .stderr
+            .contains("was put on top of what is AWSCURRENT now"),
         "{rotated:?}"
     );
     let after = vendors.current();
