@@ -14,7 +14,7 @@ use crate::{
     drift,
     engine::EngineOptions,
     event::What,
-    notes::{Notes, Obligation, OperatorSteps},
+    notes::{Answered, Notes, Obligation, OperatorSteps},
     parking::needs_answer,
     problem::{Failed, Problem, kebab},
     snapshot::{labels_of, observe},
@@ -164,7 +164,7 @@ impl Effects<'_> {
             }
         };
         if needs_answer(credential, &request) {
-            self.answered(Some(token)).await?;
+            self.answered(Some(Answered::new(token, base))).await?;
         }
         let put = self
             .source

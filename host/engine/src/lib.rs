@@ -30,7 +30,9 @@ pub use engine::{Engine, EngineOptions};
 pub use event::{Event, EventSink, What};
 pub use failure::{Promoted, RunFailure};
 pub use ids::{RandomIds, VersionIds};
-pub use notes::{CredentialNotes, Notes, Obligation, OperatorSteps, VersionNotes, Waiting};
+pub use notes::{
+    Answered, CredentialNotes, Notes, Obligation, OperatorSteps, VersionNotes, Waiting,
+};
 pub use problem::Problem;
 pub use report::{Report, StepReport};
 pub use status::{Retirement, Status, Verification};

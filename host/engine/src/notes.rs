@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keyturn_protocol::{How, Label};
+use keyturn_protocol::{How, Label, VersionId};
 use keyturn_runtime::InputRequest;
 use keyturn_store::{ErrorKind, SecretDescription, SecretName, SecretStore, StoreError};
 use serde::{Deserialize, Serialize};
@@ -31,10 +31,27 @@ pub struct CredentialNotes {
     pub waiting: Option<Waiting>,
     /// The version that holds an operator's answer, for as long as no promotion has used it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answered: Option<String>,
+    pub answered: Option<Answered>,
     /// How long AWSCURRENT did not log in during the last rotation (replacing strategies only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap_ms: Option<u64>,
+}
+
+/// Where an operator's answer is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    pub version: String,
+    /// The version that was current when it was stored.
+    pub base: String,
+}
+
+impl Answered {
+    pub(crate) fn new(version: &VersionId, base: &VersionId) -> Self {
+        Self {
+            version: version.to_string(),
+            base: base.to_string(),
+        }
+    }
 }
 
 /// All times are Unix milliseconds.

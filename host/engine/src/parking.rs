@@ -2,8 +2,8 @@
 //! stored before the operator has answered, so that the wait survives every restart and losing it loses nothing.
 
 use keyturn_protocol::{Goal, VersionId};
-use keyturn_runtime::{Call, CreateRequest, Created, InputRequest, Purpose};
-use keyturn_store::{ErrorKind, StoreError};
+use keyturn_runtime::{Call, CreateRequest, Created, InputRequest, Purpose, Version};
+use keyturn_store::StoreError;
 use secrecy::SecretString;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     credential::Credential,
     effect::Effects,
     event::What,
-    notes::{Notes, OperatorSteps, Waiting},
+    notes::{Answered, Notes, OperatorSteps, Waiting},
     problem::Failed,
 };
 
@@ -65,11 +65,10 @@ impl Effects<'_> {
     }
 
     /// Writes down which version holds the operator's answer, before it is stored; `None`: it is of no use any more.
-    pub(crate) async fn answered(&self, version: Option<&VersionId>) -> Result<(), StoreError> {
+    pub(crate) async fn answered(&self, answered: Option<Answered>) -> Result<(), StoreError> {
         let CallSource {
             store, credential, ..
         } = self.source;
-        let answered = version.map(VersionId::to_string);
         let changed = Notes::update_if(store, &credential.secret, |notes| {
             let known = notes
                 .credentials
@@ -95,22 +94,20 @@ impl Effects<'_> {
             return Ok(None);
         }
         let notes = Notes::read(store, &credential.secret).await?;
-        let Some(version) = notes.of(&credential.name).answered else {
+        let Some(Answered { version, base }) = notes.of(&credential.name).answered else {
             return Ok(None);
         };
         if let Goal::Rotate { anew: true, .. } = self.goal {
             self.answered(None).await?;
             return Ok(None);
         }
-        let restore = match self.source.value(&VersionId::new(version.as_str())).await {
+        let restore = match self.answer_to(&version, &base, &call.current).await? {
             Ok(restore) => restore,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(cause) => {
                 self.answered(None).await?;
-                self.findings
-                    .push(asked_again(&version, "it is not stored"));
+                self.findings.push(asked_again(&version, cause));
                 return Ok(None);
             }
-            Err(error) => return Err(error.into()),
         };
         let request = CreateRequest {
             purpose: Purpose::Restore,
@@ -124,6 +121,29 @@ impl Effects<'_> {
         };
         self.findings.push(finding);
         Ok(carried)
+    }
+
+    /// The answer, or why it may not be put on top of what is current now. A credential that was itself changed by hand
+    /// is newer than the answer.
+    async fn answer_to(
+        &self,
+        version: &str,
+        base: &str,
+        current: &Version,
+    ) -> Result<Result<Version, &'static str>, StoreError> {
+        let (version, base) = (VersionId::new(version), VersionId::new(base));
+        let answer = self.source.value_if_any(&version).await?;
+        let Some((answer, base)) = answer.zip(self.source.value_if_any(&base).await?) else {
+            return Ok(Err(
+                "it, or what it was to supersede, is not stored any more",
+            ));
+        };
+        let plugin = &self.source.credential.plugin;
+        Ok(if plugin.is_same_credential(&base.value, &current.value) {
+            Ok(answer)
+        } else {
+            Err("its credential was changed by hand, too")
+        })
     }
 }
 

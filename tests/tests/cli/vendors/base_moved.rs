@@ -145,23 +145,30 @@ fn an_operators_answer_is_put_on_top_of_an_update_by_hand() {
         .says(&["waits for an operator"]);
 }
 
-/// Somebody stored that very answer by hand: there is nothing left to put on top.
+/// Somebody stored that very answer by hand, or a newer one: there is nothing left to put on top.
 #[test]
-fn an_answer_that_cannot_be_carried_over_is_asked_for_again() {
+fn an_answer_is_not_put_on_top_of_a_newer_key() {
     let google = keys::google();
-    let vendors = Vendors::start(&[keys::google()]);
-    vendors.hand_out(&google, &google.new);
-    vendors.server.have_trouble(Some(503));
-    vendors
-        .assist(&google, &google.new)
-        .failed(5, &["goes on with it"]);
-    vendors.server.have_trouble(None);
-    let new = google.new["google_client_secret"].as_str().unwrap();
-    vendors.put_by_hand("google_client_secret", new);
-    let waits = vendors.rotate("google").succeeded();
-    waits.says(&["waits for an operator"]);
-    assert!(waits.stderr.contains("holds already"), "{waits:?}");
-    assert_eq!(vendors.current()["google_client_secret"], new);
+    let newer = json!({"google_client_secret": "GOCSPX-ByHandByHandByHandByHand"});
+    for by_hand in [&google.new, &newer] {
+        let vendors = Vendors::start(&[keys::google()]);
+        vendors.hand_out(&google, &google.new);
+        vendors.hand_out(&google, &newer);
+        vendors.server.have_trouble(Some(503));
+        vendors
+            .assist(&google, &google.new)
+            .failed(5, &["goes on with it"]);
+        vendors.server.have_trouble(None);
+        let by_hand = by_hand["google_client_secret"].as_str().unwrap();
+        vendors.put_by_hand("google_client_secret", by_hand);
+        let waits = vendors.rotate("google").succeeded();
+        waits.says(&["waits for an operator"]);
+        assert!(waits.stderr.contains("changed by hand, too"), "{waits:?}");
+        assert_eq!(vendors.current()["google_client_secret"], by_hand);
+        // It is said once; then it is forgotten.
+        let waits = vendors.rotate("google").succeeded();
+        assert!(!waits.stderr.contains("by hand"), "{waits:?}");
+    }
 }
 
 /// A candidate that never came into use owes nothing, and what one credential owes is not what another one owes.
