@@ -311,13 +311,13 @@ impl Job<'_> {
             ));
         }
         if let Some(answered) = notes.of(self.part).answered
-            && answered != current
+            && answered.version != current
         {
             return Err(busy(
                 &self.from,
                 &format!(
-                    "the operator's answer for #{}, version {answered}, is not in use yet",
-                    self.part
+                    "the operator's answer for #{}, version {}, is not in use yet",
+                    self.part, answered.version
                 ),
             ));
         }
