@@ -106,6 +106,13 @@ pub(crate) async fn status(
     let notes = Notes::read(store, &credential.secret).await?;
     let labels = labels_of(&description, credential);
     let holder = |label| labels.holder(label).map(ToString::to_string);
+    // Labels belong to the secret: what another credential's rotation made is that one's to finish.
+    let own = |label| {
+        holder(label).filter(|id| {
+            let maker = notes.maker(id);
+            maker.is_none_or(|maker| maker == credential.name)
+        })
+    };
     let current = holder(Label::Current);
     let known = current
         .as_deref()
@@ -140,13 +147,13 @@ pub(crate) async fn status(
             .is_some_and(|waiting| waiting.expires_at_ms <= now_ms),
         waiting,
         answered: answered.is_some(),
-        pending: holder(Label::Pending),
+        pending: own(Label::Pending),
         never_applied: labels.holder(Label::InDoubt).is_some_and(|doubt| {
             let known = notes.of_version(&credential.name, doubt.as_str());
             known.never_applied()
         }),
-        in_doubt: holder(Label::InDoubt),
-        staged: holder(Label::Staged),
+        in_doubt: own(Label::InDoubt),
+        staged: own(Label::Staged),
         announced_at_ms: known.announced_at_ms,
         gap_ms: notes
             .credentials

@@ -158,6 +158,10 @@ pub(crate) fn next(failure: &Failure, problem: Option<&Problem>, name: &str) -> 
                 "Run it again in {seconds} s, or with --now, which locks out whoever still uses the old value."
             )
         }
+        // Why has said which command comes first.
+        NextAction::Repair if problem.is_some_and(|problem| problem.kind == Problem::ELSEWHERE) => {
+            "Then run the same command again.".to_owned()
+        }
         NextAction::Repair => repair(failure, name),
         NextAction::Refuse => "This cannot be done as asked.".to_owned(),
     }

@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 
 /// How long a server may take to carry out what it was sent before the answer is dropped.
 const CARRIED_OUT: Duration = Duration::from_millis(500);
+/// What a loaded server or a long way costs.
+const LATE: Duration = Duration::from_millis(50);
 const CHUNK_BYTES: usize = 16 << 10;
 const NOISE_BYTES: usize = 1024;
 const BACKLOG: u32 = 64;
@@ -33,6 +35,8 @@ pub(crate) enum Manner {
     AnswerCutAfter(usize),
     /// Passes each byte of the server's answers on by itself.
     Dribble,
+    /// Passes each piece of the server's answers on a while after it came.
+    Late,
 }
 
 /// Where the connections of one world break.
@@ -161,7 +165,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             let manner = *lock(&shared.manner);
             // How a connection ends is its two sides' affair.
             let _ = match manner {
-                Manner::Pass | Manner::AnswerCutAfter(_) | Manner::Dribble => {
+                Manner::Pass | Manner::AnswerCutAfter(_) | Manner::Dribble | Manner::Late => {
                     shared.pass(client, manner).await
                 }
                 Manner::Silent => silent(client).await,
@@ -230,6 +234,9 @@ async fn silent(mut client: TcpStream) -> io::Result<()> {
 }
 
 async fn answer(client: &mut TcpStream, bytes: &[u8], manner: Manner) -> io::Result<()> {
+    if manner == Manner::Late {
+        tokio::time::sleep(LATE).await;
+    }
     if manner != Manner::Dribble {
         return client.write_all(bytes).await;
     }

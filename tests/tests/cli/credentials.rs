@@ -73,9 +73,26 @@ fn a_credential_leaves_anothers_candidate_alone() {
     });
     workspace.plant(name, id, &value.to_string(), &["AWSPENDING"]);
 
-    workspace
-        .run(&["rotate", &format!("{name}#internal")])
-        .failed(7, &[id, &format!("keyturn rotate {name}#tokens")]);
+    let refused = workspace.run(&["rotate", &format!("{name}#internal")]);
+    let refused = refused.failed(7, &[id, &format!("keyturn rotate {name}#tokens")]);
+    assert!(
+        !refused
+            .stderr
+            .contains(&format!("keyturn rotate {name}#internal")),
+        "the refused command is no way out: {refused:?}"
+    );
+    let status = workspace
+        .run(&["status", name, "--json"])
+        .succeeded()
+        .json();
+    for one in status.as_array().unwrap() {
+        let pending = one["pending"].as_str();
+        assert_eq!(
+            pending,
+            (one["credential"] == "tokens").then_some(id),
+            "{one}"
+        );
+    }
     let labels = workspace.labels(name);
     assert_eq!(
         (&labels["AWSCURRENT"], labels["AWSPENDING"].as_str()),

@@ -72,7 +72,7 @@ async fn assist(
         let status = engine.status(credential).await?;
         if promoted {
             show_what_remains(&status);
-        } else if status.pending.is_some() {
+        } else if status.answered {
             let name = credential.display_name();
             output::to_stderr(&format!(
                 "Your answer is stored: `keyturn rotate {name}` goes on with it, `keyturn assist {name}` asks for another."

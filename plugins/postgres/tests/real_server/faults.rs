@@ -198,7 +198,12 @@ fn a_single_user_is_cut_at_every_byte_around_its_change() {
     let (mut cuts, mut made) = (0, 0);
     for (direction, bytes) in to_server.chain(to_client) {
         let fault = Fault::CutAfter { direction, bytes };
-        let cut = set_single(&cluster, &ctx, Some(fault), 100 + cuts);
+        // The server may still be busy with the session that was cut before, and `set` ends at that.
+        let cut = harness::poll::until(Duration::from_secs(20), || {
+            let cut = set_single(&cluster, &ctx, Some(fault), 100 + cuts);
+            (cut.proxy.fired() == 1 || cut.result.is_ok()).then_some(cut)
+        });
+        let cut = cut.expect("the fault was met");
         assert_eq!(cut.proxy.fired(), 1, "{fault:?}");
         cuts += 1;
         // The server may still be at it, which is an error of its own and no verdict.

@@ -119,12 +119,13 @@ async fn bad_answers(world: &World<'_>) -> Checked {
         world.behave(Manner::AnswerCutAfter(end));
         judge_cut_answers(world, end).await?;
     }
-    world.behave(Manner::Dribble);
-    let tested = world.test(&call, &current).await;
-    let server = "`test` of CURRENT with a server whose answers come byte by byte";
-    tested
-        .map(drop)
-        .map_err(|error| world.kit.stop(server, &error))
+    for (manner, come) in [(Manner::Dribble, "byte by byte"), (Manner::Late, "late")] {
+        world.behave(manner);
+        let tested = world.test(&call, &current).await;
+        let what = format!("`test` of CURRENT with a server whose answers come {come}");
+        tested.map_err(|error| world.kit.stop(&what, &error))?;
+    }
+    Ok(())
 }
 
 /// Half an answer is none: CURRENT is live, whatever is missing.
