@@ -113,6 +113,8 @@ fn a_real_server_is_given_by_its_url() {
     for id in ["node-down", "mixed"] {
         assert_eq!(ruling(&report, id), "not-covered", "{id}");
     }
+    // The password that was given is put back, so that the same check can be made again.
+    server.login(Some("festival"), PASSWORD).unwrap();
     let found = workspace.scan_for(&[ADMIN_PASSWORD], &server.log().unwrap());
     // The sample holds it, and nothing else does.
     assert_eq!(found.findings.len(), 1, "{found:?}");

@@ -178,9 +178,20 @@ fn may_be(
 fn a_single_user_is_cut_at_every_byte_around_its_change() {
     let cluster = set_up(ClusterOptions::new());
     let mut ctx = context("single");
-    let clean = set_single(&cluster, &ctx, None, 1);
-    clean.result.unwrap();
-    ctx.current = clean.candidate;
+    // Where a session of the role is still ending, the plugin looks again before it changes anything. The shortest
+    // conversation is the one without that.
+    let clean = (1..=3).map(|number| {
+        let clean = set_single(&cluster, &ctx, None, number);
+        clean.result.as_ref().unwrap();
+        ctx.current = clean.candidate.clone();
+        clean
+    });
+    let sent = |cut: &Cut| {
+        cut.proxy
+            .transcript(ADMIN_SESSION, Direction::ToServer)
+            .map(|bytes| bytes.len())
+    };
+    let clean = clean.min_by_key(sent).unwrap();
     let place = |direction, needle: &[u8]| {
         let bytes = clean.proxy.transcript(ADMIN_SESSION, direction).unwrap();
         let found = bytes.windows(needle.len()).rposition(|w| w == needle);

@@ -166,7 +166,12 @@ pub(crate) async fn put_back(world: &World<'_>) -> Checked {
     let set = world.set(&call, &made).await;
     set.map_err(|error| world.kit.stop("`set` of the first value", &error))?;
     expect_liveness(world, &made, Liveness::Live, "the first value").await?;
-    world.adopt(&made).await
+    world.adopt(&made).await?;
+    if world.strategy.effect == TargetEffect::Additive {
+        let retired = world.retire(&world.call(&made, &[]), &current).await;
+        retired.map_err(|error| world.kit.stop("`retire` of the last value", &error))?;
+    }
+    Ok(())
 }
 
 /// A value of CURRENT's form that opens nothing.
