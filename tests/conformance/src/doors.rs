@@ -71,10 +71,7 @@ impl Doors {
         self.open(address.clone(), upstream).await
     }
 
-    async fn closed_gate(&mut self, address: (String, u16)) -> Result<u16, Stop> {
-        self.open(address, None).await
-    }
-
+    /// Without an upstream it leads nowhere.
     async fn open(
         &mut self,
         address: (String, u16),
@@ -106,7 +103,7 @@ impl Doors {
                 }
                 // What the plugin itself names is nobody's target: its gate leads nowhere.
                 (None, EndpointSource::Fixed { host, port }) => {
-                    ports.push(self.closed_gate((host.clone(), *port)).await?);
+                    ports.push(self.open((host.clone(), *port), None).await?);
                 }
                 (None, _) => {}
             }

@@ -17,17 +17,10 @@ pub(crate) fn write(report: &Report) -> String {
 
 fn write_into(writer: &mut Writer<Vec<u8>>, report: &Report) -> io::Result<()> {
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let count = |wanted: fn(&Ruling) -> bool| {
-        report
-            .checks
-            .iter()
-            .filter(|entry| wanted(&entry.ruling))
-            .count()
-            .to_string()
-    };
-    let failures = count(|ruling| matches!(ruling, Ruling::Failed(_)));
-    let skipped =
-        count(|ruling| matches!(ruling, Ruling::NotApplicable(_) | Ruling::NotCovered(_)));
+    let is_skipped =
+        |ruling: &_| matches!(ruling, Ruling::NotApplicable(_) | Ruling::NotCovered(_));
+    let failures = report.failures().count().to_string();
+    let skipped = report.count(is_skipped).to_string();
     let tests = report.checks.len().to_string();
     let time = seconds(report.checks.iter().map(|entry| entry.milliseconds).sum());
     writer

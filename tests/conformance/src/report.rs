@@ -106,6 +106,14 @@ impl Report {
         }
     }
 
+    /// How many checks ended like this.
+    pub fn count(&self, wanted: fn(&Ruling) -> bool) -> usize {
+        self.checks
+            .iter()
+            .filter(|entry| wanted(&entry.ruling))
+            .count()
+    }
+
     /// The checks that failed.
     pub fn failures(&self) -> impl Iterator<Item = &Entry> {
         self.checks

@@ -93,16 +93,9 @@ fn show(entry: &Entry) -> Result<()> {
 }
 
 fn show_verdict(report: &Report) -> Result<()> {
-    let count = |wanted: fn(&Ruling) -> bool| {
-        report
-            .checks
-            .iter()
-            .filter(|entry| wanted(&entry.ruling))
-            .count()
-    };
-    let passed = count(|ruling| matches!(ruling, Ruling::Passed));
-    let failed = count(|ruling| matches!(ruling, Ruling::Failed(_)));
-    let open = count(|ruling| matches!(ruling, Ruling::NotCovered(_)));
+    let passed = report.count(|ruling| matches!(ruling, Ruling::Passed));
+    let failed = report.failures().count();
+    let open = report.count(|ruling| matches!(ruling, Ruling::NotCovered(_)));
     let last = match report.verdict {
         Verdict::Fit if report.other_strategies.is_empty() => {
             "it is fit to hold production credentials".to_owned()
