@@ -323,14 +323,21 @@ impl Effects<'_> {
                 }
             };
             // The operator has answered, if one was waited for.
-            if let Some(known) = notes.credentials.get_mut(&credential.name) {
+            if purpose.is_none_or(Purpose::brings_credential)
+                && let Some(known) = notes.credentials.get_mut(&credential.name)
+            {
                 known.waiting = None;
-                known.answered = None;
             }
             notes.prune(&described);
         })
         .await?;
-        self.swap_label(Label::Current, Some(from), Some(to)).await
+        let moved = self
+            .swap_label(Label::Current, Some(from), Some(to))
+            .await?;
+        if moved == Event::Moved {
+            self.answer_is_used(to).await;
+        }
+        Ok(moved)
     }
 
     async fn probe(&self, subject: &VersionId) -> Result<Event, Box<Failed>> {

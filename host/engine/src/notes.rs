@@ -88,6 +88,31 @@ impl CredentialNotes {
         owed.filter_map(|notes| notes.owes.as_ref())
             .find(|owed| owed.subject == subject)
     }
+
+    /// The operator's answer that is stored and not in use. That it is used is noted after the promotion, so that the
+    /// note may lag behind.
+    pub fn unused_answer(&self, current: &str) -> Option<&Answered> {
+        let answered = self.answered.as_ref();
+        answered.filter(|answered| answered.version != current)
+    }
+
+    /// A version that is, or was, AWSCURRENT is no answer that waits.
+    pub(crate) fn use_answer(&mut self, version: &str) {
+        self.answered.take_if(|known| known.version == version);
+    }
+
+    /// The credential is the same in both versions, so what is known of it goes along.
+    fn carry(&mut self, from: &str, to: &str) {
+        if let Some(known) = self.versions.get(from).cloned() {
+            let known = VersionNotes {
+                made: false,
+                sets_unanswered: None,
+                gap_began_at_ms: None,
+                ..known
+            };
+            self.versions.insert(to.to_owned(), known);
+        }
+    }
 }
 
 impl VersionNotes {
@@ -260,10 +285,21 @@ impl Notes {
     }
 
     /// Prepares a value that is written by hand over `from`: what is owed to older values stays owed,
-    /// and, as on AWS, it counts as a rotation. An announced key may not be in it any more.
-    pub fn prepare_put(&mut self, from: &str, to: &str, now_ms: u64) {
-        for notes in self.credentials.values_mut() {
-            // It may be the very value that was waited for.
+    /// and, as on AWS, it counts as a rotation, of every credential that is not known to be untouched. An
+    /// announced key of such a one may not be in it any more, and what was waited for may be.
+    pub fn prepare_put(
+        &mut self,
+        from: &str,
+        to: &str,
+        now_ms: u64,
+        is_untouched: impl Fn(&str) -> bool,
+    ) {
+        for (name, notes) in &mut self.credentials {
+            notes.use_answer(from);
+            if is_untouched(name) {
+                notes.carry(from, to);
+                continue;
+            }
             notes.waiting = None;
             if let Some(known) = notes.versions.get(from) {
                 let carried = VersionNotes {
@@ -280,16 +316,9 @@ impl Notes {
     /// are the same in both, so what is known of them goes along.
     pub fn prepare_promotion(&mut self, credential: &str, from: &str, to: &str) {
         for (name, notes) in &mut self.credentials {
-            if name != credential
-                && let Some(known) = notes.versions.get(from).cloned()
-            {
-                let known = VersionNotes {
-                    made: false,
-                    sets_unanswered: None,
-                    gap_began_at_ms: None,
-                    ..known
-                };
-                notes.versions.insert(to.to_owned(), known);
+            notes.use_answer(from);
+            if name != credential {
+                notes.carry(from, to);
             }
         }
     }

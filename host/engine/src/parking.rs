@@ -80,6 +80,23 @@ impl Effects<'_> {
         changed.await.map(drop)
     }
 
+    /// Writes down that the answer is in use, once it is: a run that is cut off before would lose it otherwise. Where
+    /// this cannot be written it is seen by AWSCURRENT, so that it is no reason to fail what has been promoted.
+    pub(crate) async fn answer_is_used(&self, version: &VersionId) {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let _ = Notes::update_if(store, &credential.secret, |notes| {
+            let known = notes.credentials.get_mut(&credential.name);
+            known.is_some_and(|known| {
+                let before = known.answered.clone();
+                known.use_answer(version.as_str());
+                before != known.answered
+            })
+        })
+        .await;
+    }
+
     /// An answer that lost its AWSPENDING because AWSCURRENT was changed by hand, put on top of what is AWSCURRENT
     /// now: nobody is asked twice for one thing. Where that is impossible it is said, and the operator is asked.
     pub(crate) async fn carry_over(
@@ -93,8 +110,10 @@ impl Effects<'_> {
         if !needs_answer(credential, request) || !request.inputs.is_empty() {
             return Ok(None);
         }
-        let notes = Notes::read(store, &credential.secret).await?;
-        let Some(Answered { version, base }) = notes.of(&credential.name).answered else {
+        let known = Notes::read(store, &credential.secret).await?;
+        let known = known.of(&credential.name);
+        let Some(Answered { version, base }) = known.unused_answer(&call.current.id).cloned()
+        else {
             return Ok(None);
         };
         if let Goal::Rotate { anew: true, .. } = self.goal {

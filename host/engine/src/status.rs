@@ -14,7 +14,7 @@ use crate::{
     effect::liveness,
     engine::EngineOptions,
     failure::RunFailure,
-    notes::{CredentialNotes, Notes, OperatorSteps, Waiting},
+    notes::{Notes, OperatorSteps, Waiting},
     parking,
     problem::Failed,
     recorder::Recorder,
@@ -124,9 +124,10 @@ pub(crate) async fn status(
         .map(|version| version.created_at_ms);
     let retirement = retirement(store, credential, &notes, &labels).await?;
     let now_ms = options.clock.now_ms();
-    let CredentialNotes {
-        waiting, answered, ..
-    } = notes.of(&credential.name);
+    let of_credential = notes.of(&credential.name);
+    let answer = of_credential.unused_answer(current.as_deref().unwrap_or_default());
+    let answered = answer.is_some();
+    let waiting = of_credential.waiting;
     Ok(Status {
         secret: credential.secret.to_string(),
         credential: credential.name.clone(),
@@ -146,7 +147,7 @@ pub(crate) async fn status(
             .as_ref()
             .is_some_and(|waiting| waiting.expires_at_ms <= now_ms),
         waiting,
-        answered: answered.is_some(),
+        answered,
         pending: own(Label::Pending),
         never_applied: labels.holder(Label::InDoubt).is_some_and(|doubt| {
             let known = notes.of_version(&credential.name, doubt.as_str());

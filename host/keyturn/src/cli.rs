@@ -86,7 +86,8 @@ pub(crate) enum Secret {
         #[arg(long, default_value = "")]
         description: String,
     },
-    /// Write a new AWSCURRENT by hand; like on AWS, a rotation that is under way loses AWSPENDING.
+    /// Write a new AWSCURRENT by hand; like on AWS, a rotation that was interrupted loses AWSPENDING. Refused while a run
+    /// is at work on the secret.
     Put {
         name: String,
         #[command(flatten)]

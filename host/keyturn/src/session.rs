@@ -60,15 +60,7 @@ impl Session {
         record: Record,
     ) -> Result<(Engine, Vec<Credential>, Code)> {
         let sink: Arc<dyn EventSink> = Arc::new(Fanout(self.sinks(global, record)?));
-        let log = PluginLog {
-            sink: Arc::clone(&sink),
-            actor: actor(),
-        };
-        let plugins = Plugins::new(
-            global.plugin_dir.clone(),
-            Arc::new(log),
-            &self.config.plugins,
-        )?;
+        let plugins = self.plugins(global, &sink)?;
         let mut opened = Vec::new();
         let mut refused = Code::Done;
         for config in self.select(names)? {
@@ -89,6 +81,32 @@ impl Session {
             actor: actor(),
         });
         Ok((engine, opened, refused))
+    }
+
+    /// The configured credentials of a secret, without a word about those that cannot be had: for what is done by hand,
+    /// whatever the configuration says.
+    pub(crate) async fn credentials_of(&self, global: &Global, secret: &str) -> Vec<Credential> {
+        let nobody: Arc<dyn EventSink> = Arc::new(Fanout(Vec::new()));
+        let mut opened = Vec::new();
+        if let Ok(plugins) = self.plugins(global, &nobody) {
+            let configured = self.config.credentials().iter();
+            for config in configured.filter(|config| config.secret() == secret) {
+                opened.extend(self.credential(&plugins, config).await);
+            }
+        }
+        opened
+    }
+
+    fn plugins(&self, global: &Global, sink: &Arc<dyn EventSink>) -> Result<Plugins<'_>> {
+        let log = PluginLog {
+            sink: Arc::clone(sink),
+            actor: actor(),
+        };
+        Plugins::new(
+            global.plugin_dir.clone(),
+            Arc::new(log),
+            &self.config.plugins,
+        )
     }
 
     async fn credential(

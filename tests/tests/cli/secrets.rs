@@ -1,5 +1,6 @@
 //! `keyturn secret`: values come from files and standard input and leave only with `--reveal`.
 
+use keyturn_store::SecretStore as _;
 use serde_json::json;
 
 use crate::support::{Workspace, binary, end, own_id};
@@ -233,6 +234,26 @@ fn a_value_put_by_hand_during_a_rotation_ends_that_rotation() {
         )
         .succeeded();
     assert_eq!(put.json()["abandoned"], own_id(8));
+}
+
+/// The rotation would go on with what is not there any more.
+#[test]
+fn no_value_is_put_by_hand_while_a_run_is_at_work() {
+    let workspace = Workspace::new();
+    workspace.create("app/x", "one");
+    let put = || {
+        let arguments = ["secret", "put", "app/x", "--value-stdin"];
+        workspace.run_with(&arguments, "two", &[])
+    };
+    let name = crate::support::secret("app/x");
+    workspace.on_store(|store| async move {
+        let run = store.begin_run(&name).await.unwrap();
+        assert!(run.is_some());
+        put().failed(7, &["another run is at work", "Nothing was changed"]);
+        drop(run);
+        put().succeeded();
+    });
+    assert_eq!(workspace.text("app/x", "AWSCURRENT"), "two");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use comfy_table::{Table, TableStyle};
-use keyturn_engine::{Notes, RandomIds, VersionIds};
+use keyturn_engine::{Credential, Notes, RandomIds, VersionIds};
 use keyturn_store::{
     Clock, NewSecret, Put, SecretDescription, SecretName, SecretStore, SystemClock, VersionId,
     Which, labels,
@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::{
     cli::{Global, Secret, ValueSource},
+    exit::{Code, Failure},
     output,
     session::{Session, secret_name},
 };
@@ -65,8 +66,24 @@ async fn put(global: &Global, session: &Session, name: &str, value: &ValueSource
         crate::value::read(value.value_file.as_deref())?,
     );
     let store = session.store.as_ref();
-    store.describe(&secret).await?;
-    let work = replace_current(store, &secret, &id, &value);
+    let Some(_alone) = store.begin_run(&secret).await? else {
+        return Err(Failure::new(
+            Code::Refused,
+            format!(
+                "another run is at work on {name}. Nothing was changed; wait until it has ended, or stop it (the same \
+                 command goes on with it later), then put the value again"
+            ),
+        )
+        .into());
+    };
+    let new = ByHand {
+        store,
+        secret: &secret,
+        id: &id,
+        value: &value,
+        credentials: session.credentials_of(global, name).await,
+    };
+    let work = new.replace_current();
     let put = session.by_hand(&secret, "put", id.as_str(), work).await?;
     let abandoned = put.abandoned.as_ref().map_or(String::new(), |version| {
         format!("; the rotation to {version} was under way and has lost AWSPENDING")
@@ -79,44 +96,60 @@ async fn put(global: &Global, session: &Session, name: &str, value: &ValueSource
     Ok(())
 }
 
-async fn replace_current(
-    store: &dyn SecretStore,
-    secret: &SecretName,
-    id: &VersionId,
-    value: &SecretString,
-) -> Result<Put> {
-    // Notes count only while their version is current, so they can be written first.
-    let before = carry_notes(store, secret, id, labels::CURRENT).await?;
-    let put = store.put(secret, id, value, &[labels::CURRENT]).await?;
-    // A rotation may have been promoted between the two: what it owes is owed now.
-    let described = store.describe(secret).await?;
-    let previous = described
-        .holder(labels::PREVIOUS)
-        .map(|version| &version.id);
-    if previous != before.as_ref() {
-        carry_notes(store, secret, id, labels::PREVIOUS).await?;
-    }
-    Ok(put)
+/// A value that somebody writes over AWSCURRENT.
+struct ByHand<'a> {
+    store: &'a dyn SecretStore,
+    secret: &'a SecretName,
+    id: &'a VersionId,
+    value: &'a SecretString,
+    /// Those of the secret that are configured rightly.
+    credentials: Vec<Credential>,
 }
 
-/// Notes for the version `to` what is owed by the one under a label; answers which that is.
-async fn carry_notes(
-    store: &dyn SecretStore,
-    secret: &SecretName,
-    to: &VersionId,
-    label: &str,
-) -> Result<Option<VersionId>> {
-    let described = store.describe(secret).await?;
-    let Some(from) = described.holder(label).map(|version| version.id.clone()) else {
-        return Ok(None);
-    };
-    let now_ms = SystemClock.now_ms();
-    Notes::update(store, secret, |notes| {
-        notes.prepare_put(from.as_str(), to.as_str(), now_ms);
-        notes.prune(&described);
-    })
-    .await?;
-    Ok(Some(from))
+impl ByHand<'_> {
+    async fn replace_current(&self) -> Result<Put> {
+        let Self {
+            store, secret, id, ..
+        } = self;
+        // Notes count only while their version is current, so they can be written first.
+        let before = self.carry_notes(labels::CURRENT).await?;
+        let put = store
+            .put(secret, id, self.value, &[labels::CURRENT])
+            .await?;
+        // Where no lock keeps it away, a rotation may have been promoted between the two: what it owes is owed now.
+        let described = store.describe(secret).await?;
+        let previous = described
+            .holder(labels::PREVIOUS)
+            .map(|version| &version.id);
+        if previous != before.as_ref() {
+            self.carry_notes(labels::PREVIOUS).await?;
+        }
+        Ok(put)
+    }
+
+    /// Notes what is owed by the version under a label; answers which that is.
+    async fn carry_notes(&self, label: &str) -> Result<Option<VersionId>> {
+        let Self { store, secret, .. } = self;
+        let described = store.describe(secret).await?;
+        let Some(from) = described.holder(label).map(|version| version.id.clone()) else {
+            return Ok(None);
+        };
+        let before = store.get(secret, &Which::Id(from.clone())).await?;
+        let untouched: Vec<_> = self
+            .credentials
+            .iter()
+            .filter(|known| known.plugin.is_untouched(&before.value, self.value))
+            .map(|known| known.name.as_str())
+            .collect();
+        let now_ms = SystemClock.now_ms();
+        Notes::update(*store, secret, |notes| {
+            let is_untouched = |name: &str| untouched.contains(&name);
+            notes.prepare_put(from.as_str(), self.id.as_str(), now_ms, is_untouched);
+            notes.prune(&described);
+        })
+        .await?;
+        Ok(Some(from))
+    }
 }
 
 async fn get(

@@ -310,9 +310,7 @@ impl Job<'_> {
                 &format!("the old value of #{} is still in its grace", self.part),
             ));
         }
-        if let Some(answered) = notes.of(self.part).answered
-            && answered.version != current
-        {
+        if let Some(answered) = notes.of(self.part).unused_answer(current) {
             return Err(busy(
                 &self.from,
                 &format!(

@@ -16,34 +16,57 @@ impl GrantedPlugin {
     /// Compares the members that the credential owns and that may be secret; what a value has superseded does not
     /// count. Values without such members are compared as they are.
     pub fn is_same_credential(&self, one: &SecretString, other: &SecretString) -> bool {
-        let owned = self.owned();
-        let plugin = &self.inner.plugin;
         same(one.expose_secret(), other.expose_secret(), |name| {
-            let is_own = owned.as_ref().is_none_or(|owned| owned.contains(name));
-            is_own && !is_public(plugin, name)
+            self.may_be_secret(name) && !name.starts_with(SUPERSEDED)
         })
+    }
+
+    /// The same of all that the credential owns and that may be secret, superseded or not.
+    pub fn is_untouched(&self, one: &SecretString, other: &SecretString) -> bool {
+        let (one, other) = (one.expose_secret(), other.expose_secret());
+        untouched(one, other, |name| self.may_be_secret(name))
+    }
+
+    fn may_be_secret(&self, name: &str) -> bool {
+        let owned = self.owned();
+        let is_own = owned.is_none_or(|owned| owned.contains(name));
+        is_own && !is_public(&self.inner.plugin, name)
     }
 }
 
-fn same(one: &str, other: &str, may_be_secret: impl Fn(&str) -> bool) -> bool {
-    let in_use = |text| {
-        let members = members(text).unwrap_or_default();
-        let in_use = members
-            .into_iter()
-            .filter(|member| may_be_secret(&member.name) && !member.name.starts_with(SUPERSEDED));
-        // By what it means: whoever puts a value back may have it written in another way.
-        in_use
-            .map(|member| {
-                let meaning = serde_json::from_str::<Value>(member.value).ok();
-                (member.name, meaning)
-            })
-            .collect::<BTreeMap<_, _>>()
-    };
-    let (ones, others) = (in_use(one), in_use(other));
+fn same(one: &str, other: &str, is_compared: impl Fn(&str) -> bool) -> bool {
+    let of = |text| meanings(text, &is_compared).unwrap_or_default();
+    let (ones, others) = (of(one), of(other));
     match ones.is_empty() && others.is_empty() {
         true => one == other,
         false => ones == others,
     }
+}
+
+/// Objects that both lack such members are the same to the credential.
+fn untouched(one: &str, other: &str, is_compared: impl Fn(&str) -> bool) -> bool {
+    let of = |text| meanings(text, &is_compared);
+    match of(one).zip(of(other)) {
+        Some((ones, others)) => ones == others,
+        None => one == other,
+    }
+}
+
+/// Members by what they mean: whoever puts a value back may have it written in another way. `None` for what is no
+/// object.
+fn meanings(
+    text: &str,
+    is_compared: impl Fn(&str) -> bool,
+) -> Option<BTreeMap<String, Option<Value>>> {
+    let compared = members(text)?
+        .into_iter()
+        .filter(|member| is_compared(&member.name));
+    let meaning = |text| serde_json::from_str(text).ok();
+    Some(
+        compared
+            .map(|member| (member.name, meaning(member.value)))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -62,6 +85,22 @@ mod tests {
         check(r#"{"key":"a"}"#, r#"{"key":"b","previous_key":"a"}"#, false);
         check(r#"{"key":"a"}"#, r#"{"key":"a","part":"b"}"#, false);
         check(r#"{"key":"a"}"#, r#"{"id":1}"#, false);
+    }
+
+    #[test]
+    fn a_credential_is_touched_by_its_own_members_alone() {
+        let untouched = |one: &str, other: &str| {
+            super::untouched(one, other, |name| !["id", "foreign"].contains(&name))
+        };
+        assert!(untouched(
+            r#"{"key":"a","id":1}"#,
+            r#"{"foreign":2,"key":"\u0061"}"#
+        ));
+        assert!(untouched(r#"{"id":1}"#, r#"{"foreign":2}"#));
+        let (one, other) = (r#"{"key":"a"}"#, r#"{"key":"a","previous_key":"b"}"#);
+        assert!(!untouched(one, other));
+        assert!(untouched("text", "text") && !untouched("text", "another"));
+        assert!(!untouched("text", "{}"));
     }
 
     #[test]

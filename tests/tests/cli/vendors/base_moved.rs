@@ -14,7 +14,7 @@ const BY_HAND: &str = "SG.0123456789abcdefABCDEF.ByHandByHandByHandByHandByHand"
 
 impl Vendors {
     /// As an operator updates one vendor's key by hand.
-    fn put_by_hand(&self, member: &str, text: &str) {
+    pub(super) fn put_by_hand(&self, member: &str, text: &str) {
         let mut value = self.current();
         value[member] = json!(text);
         let arguments = ["secret", "put", SECRET, "--value-stdin"];

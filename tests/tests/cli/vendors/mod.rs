@@ -2,6 +2,7 @@
 //! answers as the vendor does.
 
 mod base_moved;
+mod by_hand;
 mod keys;
 mod refused;
 mod split;
@@ -101,6 +102,12 @@ impl Vendors {
 
     fn rotate(&self, part: &str) -> Ended {
         self.workspace.run(&["rotate", &format!("{SECRET}#{part}")])
+    }
+
+    fn status(&self, part: &str) -> Value {
+        let name = format!("{SECRET}#{part}");
+        let shown = self.workspace.run(&["status", &name, "--json"]);
+        shown.succeeded().json()[0].clone()
     }
 
     fn current(&self) -> Value {
