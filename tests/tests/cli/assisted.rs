@@ -206,8 +206,29 @@ fn a_restricted_key_that_lacks_a_right_waits_for_it() {
         .failed(5, &["rak_accounts_kyc_basic_read", "goes on with it"]);
     assert_eq!(vendor.key(), OLD);
     vendor.stripe.add_key(restricted, ACCOUNT, true);
-    vendor.workspace.run(&["rotate", SECRET]).succeeded();
+    let rotated = vendor.workspace.run(&["rotate", SECRET]).succeeded();
     assert_eq!(vendor.key(), restricted);
+    // Whoever brought the key is told what is left to do, as by `assist`.
+    let remains = ["Delete the old secret key at Stripe", "keyturn retire"];
+    assert!(remains.iter().all(|words| rotated.stderr.contains(words)), "{rotated:?}");
+}
+
+/// The old key is dead before its time is over; whoever wants another one now is told which command brings it.
+#[test]
+fn within_a_grace_the_command_that_works_is_named() {
+    let vendor = Vendor::start();
+    vendor.stripe.add_key(NEW, ACCOUNT, true);
+    vendor.assist(NEW).succeeded();
+    vendor.stripe.revoke(OLD);
+    let waits = vendor.workspace.run(&["rotate", SECRET, "--now"]);
+    let named = format!("`keyturn assist {SECRET} --now`");
+    waits.succeeded().says(&["waits for an operator", &named]);
+    let other = "sk_live_0000000000000000other0a";
+    vendor.stripe.add_key(other, ACCOUNT, true);
+    vendor.assist(other).failed(7, &["promised to work"]);
+    let arguments = ["assist", SECRET, "--now", "--value-stdin"];
+    vendor.workspace.run_with(&arguments, other, &[]).succeeded();
+    assert_eq!(vendor.key(), other);
 }
 
 /// What was brought first and could not be checked is not what is used in the end.

@@ -4,12 +4,12 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use keyturn_engine::{Credential, Engine, Goal, Outcome, Report, RunFailure, Status};
+use keyturn_engine::{Credential, Engine, Goal, Outcome, Report, RunFailure};
 use keyturn_runtime::{Input, InputRequest, Prompt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::run_report;
+use super::{operator, run_report};
 use crate::{
     cli::{Assist, Global},
     exit::{Code, Failure},
@@ -60,7 +60,7 @@ async fn assist(
     let failed = ended.is_err();
     let promoted = matches!(ended, Ok((Outcome::Promoted { .. }, _)));
     let asked_again = matches!(ended, Ok((Outcome::AwaitingInput, _)));
-    let code = run_report::show(global, ended)?;
+    let code = run_report::show(global, ended, arguments.now)?;
     if asked_again {
         let message = format!(
             "{}: the plugin asks again; the answer was not what it needs. Nothing was stored or changed",
@@ -71,7 +71,7 @@ async fn assist(
     if !global.json && (promoted || failed) {
         let status = engine.status(credential).await?;
         if promoted {
-            show_what_remains(&status);
+            operator::show_what_remains(&status);
         } else if status.answered {
             let name = credential.display_name();
             output::to_stderr(&format!(
@@ -121,7 +121,7 @@ async fn answers(asked: &InputRequest, arguments: &Assist) -> Result<Vec<Input>>
         let read = move || given(&prompts, &value::read(file.as_deref())?);
         return Ok(tokio::task::spawn_blocking(read).await??);
     }
-    show(&asked.title, asked.link.as_deref(), &asked.checklist);
+    operator::show(&asked.title, asked.link.as_deref(), &asked.checklist);
     if !value::can_ask() {
         return Err(refuse(
             "there is no terminal to ask on: hand the answer over with --value-stdin or --value-file",
@@ -184,33 +184,4 @@ fn given(prompts: &[Prompt], text: &SecretString) -> Result<Vec<Input>, Failure>
             })
         })
         .collect()
-}
-
-fn show(title: &str, link: Option<&str>, checklist: &[String]) {
-    output::to_stderr(title);
-    if let Some(link) = link {
-        output::to_stderr(&format!("  {link}"));
-    }
-    for (number, step) in (1..).zip(checklist) {
-        output::to_stderr(&format!("  {number}. {step}"));
-    }
-}
-
-/// The old value lives at the vendor until a person ends it there.
-fn show_what_remains(status: &Status) {
-    let Some(owed) = status.retirement.as_ref().filter(|owed| owed.by_operator) else {
-        return;
-    };
-    let name = output::name(&status.secret, &status.credential);
-    let due = output::time(owed.due_at_ms);
-    match &owed.operator_steps {
-        Some(steps) => {
-            output::to_stderr(&format!("After {due}:"));
-            show(&steps.title, steps.link.as_deref(), &steps.checklist);
-        }
-        None => output::to_stderr(&format!("After {due}: end the old value at its vendor.")),
-    }
-    output::to_stderr(&format!(
-        "Then run `keyturn retire {name}`, which proves that it is dead."
-    ));
 }

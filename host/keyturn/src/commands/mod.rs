@@ -3,6 +3,7 @@
 mod assist;
 mod history;
 mod init;
+mod operator;
 mod plugin;
 mod retire;
 mod rotate;

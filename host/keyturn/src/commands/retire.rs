@@ -27,7 +27,7 @@ pub(crate) async fn run(
             declared: declared.clone(),
         };
         let ended = engine.run(credential, goal).await;
-        worst = worst.worse(run_report::show(global, ended)?);
+        worst = worst.worse(run_report::show(global, ended, arguments.now)?);
     }
     Ok(worst.into())
 }

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use keyturn_engine::Goal;
+use keyturn_engine::{Goal, Outcome};
 
-use super::run_report;
+use super::{operator, run_report};
 use crate::{
     cli::{Global, Rotate},
     session::{Record, Session},
@@ -29,10 +29,19 @@ pub(crate) async fn run(
             anew: false,
         };
         let ended = engine.run(credential, goal).await;
+        let promoted = matches!(ended, Ok((Outcome::Promoted { .. }, _)));
         // A reader that went away must not keep the other credentials from being rotated.
-        match run_report::show(global, ended) {
+        match run_report::show(global, ended, arguments.now) {
             Ok(code) => worst = worst.worse(code),
             Err(error) => unsaid = unsaid.and(Err(error)),
+        }
+        // It has gone on with an answer that was stored earlier. What cannot be read now, `retire` says in its time.
+        if promoted
+            && credential.strategy.needs_operator
+            && !global.json
+            && let Ok(status) = engine.status(credential).await
+        {
+            operator::show_what_remains(&status);
         }
     }
     unsaid?;

@@ -10,10 +10,11 @@ use crate::{
     output,
 };
 
-/// Prints the end of a run and answers its code.
+/// Prints the end of a run and answers its code. `now`: whether the command was told to wait for no grace.
 pub(crate) fn show(
     global: &Global,
     ended: Result<(Outcome, Report), Box<RunFailure>>,
+    now: bool,
 ) -> Result<Code> {
     match ended {
         Ok((outcome, report)) => {
@@ -22,7 +23,7 @@ pub(crate) fn show(
                     &with_outcome(&report, outcome_name(&outcome), Value::Null)?.to_string(),
                 )?;
             } else {
-                output::to_stdout(&sentence(&outcome, &report))?;
+                output::to_stdout(&sentence(&outcome, &report, now))?;
             }
             Ok(Code::Done)
         }
@@ -89,7 +90,7 @@ fn outcome_name(outcome: &Outcome) -> &'static str {
     }
 }
 
-fn sentence(outcome: &Outcome, report: &Report) -> String {
+fn sentence(outcome: &Outcome, report: &Report, now: bool) -> String {
     let name = output::name(&report.secret, &report.credential);
     match outcome {
         Outcome::Promoted {
@@ -121,8 +122,10 @@ fn sentence(outcome: &Outcome, report: &Report) -> String {
                 .asks
                 .as_ref()
                 .map_or(String::new(), |asked| format!(": {}", asked.title));
+            // Within a grace the other command would be refused without it, too.
+            let now = if now { " --now" } else { "" };
             format!(
-                "{name}: waits for an operator{asked}. Nothing was stored or changed. Run `keyturn assist {name}`"
+                "{name}: waits for an operator{asked}. Nothing was stored or changed. Run `keyturn assist {name}{now}`"
             )
         }
         Outcome::Stepped(_) | Outcome::AlreadyCurrent | Outcome::Checked => format!("{name}: done"),

@@ -32,7 +32,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -
                 }
             }
             Err(failure) => {
-                worst = worst.worse(run_report::show(global, Err(failure))?);
+                worst = worst.worse(run_report::show(global, Err(failure), false)?);
             }
         }
     }
