@@ -13,7 +13,6 @@ use crate::{
     call::CallSource,
     drift,
     engine::EngineOptions,
-    event::What,
     notes::{Answered, Notes, Obligation, OperatorSteps},
     parking::needs_answer,
     problem::{Failed, Problem, kebab},
@@ -29,7 +28,7 @@ pub(crate) struct Effects<'a> {
     /// What an operator is asked for.
     pub(crate) asks: Option<InputRequest>,
     /// What plugins found while they did something else.
-    pub(crate) findings: Vec<What>,
+    pub(crate) findings: Vec<Finding>,
     /// What another credential of the secret has to finish first.
     pub(crate) elsewhere: Option<(VersionId, String)>,
 }
@@ -86,7 +85,10 @@ impl Effects<'_> {
         match (label, from, to) {
             (Label::InDoubt, Some(subject), None) => self.forbid_set(subject).await?,
             (Label::Retiring, Some(subject), None) => self.forget_if_in_use(subject).await?,
-            (Label::Pending, Some(candidate), None) => self.forget_plans(candidate).await?,
+            (Label::Pending, Some(candidate), None) => {
+                self.forget_plans(candidate).await?;
+                self.set_answer_aside(candidate).await?;
+            }
             _ => {}
         }
         self.swap_label(label, from, to).await
@@ -404,7 +406,7 @@ impl Effects<'_> {
             .iter()
             .find(|finding| finding.level == Level::Failure)
             .map(problem_of);
-        self.findings.extend(findings.into_iter().map(what_of));
+        self.findings.extend(findings);
         match failure {
             Some(problem) => Err(Box::new(Failed {
                 event: Event::Checked { passed },
@@ -415,8 +417,7 @@ impl Effects<'_> {
     }
 
     fn outcome(&mut self, outcome: Outcome) -> Event {
-        self.findings
-            .extend(outcome.findings.into_iter().map(what_of));
+        self.findings.extend(outcome.findings);
         match outcome.status {
             Status::Done => Event::Completed { changed: true },
             Status::Unchanged => Event::Completed { changed: false },
@@ -445,15 +446,6 @@ pub(crate) fn liveness(liveness: keyturn_runtime::Liveness) -> Liveness {
         keyturn_runtime::Liveness::Dead => Liveness::Dead,
         keyturn_runtime::Liveness::Mixed => Liveness::Mixed,
         keyturn_runtime::Liveness::Unknown => Liveness::Unknown,
-    }
-}
-
-fn what_of(finding: Finding) -> What {
-    What::Finding {
-        level: kebab(&finding.level),
-        id: finding.id,
-        summary: finding.summary,
-        fix: finding.fix,
     }
 }
 

@@ -2,13 +2,13 @@
 //! put back by hand. An operator is never sent to end what is in use again.
 
 use keyturn_protocol::{Content, Goal, Label, Labels, Snapshot, Step, VersionId};
+use keyturn_runtime::{Finding, Level};
 use keyturn_store::StoreError;
 use secrecy::ExposeSecret;
 
 use crate::{
     call::CallSource,
     effect::Effects,
-    event::What,
     notes::{Notes, Obligation},
     snapshot::labels_of,
 };
@@ -120,10 +120,10 @@ impl Effects<'_> {
     }
 }
 
-fn in_use(subject: &VersionId) -> What {
-    What::Finding {
+fn in_use(subject: &VersionId) -> Finding {
+    Finding {
         id: "retiring-in-use".to_owned(),
-        level: "warning".to_owned(),
+        level: Level::Warning,
         summary: format!(
             "AWSCURRENT holds the credential of version {subject} again, which was about to end: it is not ended, and \
              nothing is owed to it any more"

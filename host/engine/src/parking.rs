@@ -2,7 +2,9 @@
 //! stored before the operator has answered, so that the wait survives every restart and losing it loses nothing.
 
 use keyturn_protocol::{Goal, VersionId};
-use keyturn_runtime::{Call, CreateRequest, Created, InputRequest, Purpose, Version};
+use keyturn_runtime::{
+    Call, CreateRequest, Created, Finding, InputRequest, Level, Purpose, Version,
+};
 use keyturn_store::StoreError;
 use secrecy::SecretString;
 
@@ -10,7 +12,6 @@ use crate::{
     call::CallSource,
     credential::Credential,
     effect::Effects,
-    event::What,
     notes::{Answered, Notes, OperatorSteps, Waiting},
     problem::Failed,
 };
@@ -97,6 +98,26 @@ impl Effects<'_> {
         .await;
     }
 
+    /// Says that an answer loses its AWSPENDING to a goal that has nothing to do with it. The note of it stays.
+    pub(crate) async fn set_answer_aside(
+        &mut self,
+        candidate: &VersionId,
+    ) -> Result<(), StoreError> {
+        if !matches!(self.goal, Goal::Retire { .. }) {
+            return Ok(());
+        }
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let known = Notes::read(store, &credential.secret).await?;
+        let answer = known.of(&credential.name).answered;
+        if answer.is_some_and(|answer| answer.version == candidate.as_str()) {
+            let name = credential.display_name();
+            self.findings.push(set_aside(candidate, &name));
+        }
+        Ok(())
+    }
+
     /// An answer that lost its AWSPENDING because AWSCURRENT was changed by hand, put on top of what is AWSCURRENT
     /// now: nobody is asked twice for one thing. Where that is impossible it is said, and the operator is asked.
     pub(crate) async fn carry_over(
@@ -166,10 +187,23 @@ impl Effects<'_> {
     }
 }
 
-fn carried_over(version: &str) -> What {
-    What::Finding {
+fn set_aside(version: &VersionId, name: &str) -> Finding {
+    Finding {
+        id: "answer-set-aside".to_owned(),
+        level: Level::Note,
+        summary: format!(
+            "the operator's answer, version {version}, which is not in use yet, is set aside and not lost"
+        ),
+        fix: Some(format!(
+            "run `keyturn rotate {name}` afterwards: it goes on with that answer"
+        )),
+    }
+}
+
+fn carried_over(version: &str) -> Finding {
+    Finding {
         id: "answer-carried-over".to_owned(),
-        level: "note".to_owned(),
+        level: Level::Note,
         summary: format!(
             "the operator's earlier answer, version {version}, was put on top of what is AWSCURRENT now"
         ),
@@ -177,10 +211,10 @@ fn carried_over(version: &str) -> What {
     }
 }
 
-fn asked_again(version: &str, cause: &str) -> What {
-    What::Finding {
+fn asked_again(version: &str, cause: &str) -> Finding {
+    Finding {
         id: "answer-not-carried-over".to_owned(),
-        level: "warning".to_owned(),
+        level: Level::Warning,
         summary: format!(
             "the operator's earlier answer, version {version}, cannot be put on top of what is AWSCURRENT now: {cause}"
         ),

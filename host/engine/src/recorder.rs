@@ -7,13 +7,13 @@ use std::{
 };
 
 use keyturn_protocol::{Command, Event, Rule, Step};
-use keyturn_runtime::InputRequest;
+use keyturn_runtime::{Finding, InputRequest};
 
 use crate::{
     credential::Credential,
     engine::EngineOptions,
     event::{self, What},
-    problem::Problem,
+    problem::{Problem, kebab},
     report::{Moved, Report, StepReport},
     snapshot::{label_names, labels_of},
     words,
@@ -27,6 +27,7 @@ pub(crate) struct Recorder<'a> {
     started: Instant,
     labels_before: Option<BTreeMap<String, String>>,
     steps: Vec<StepReport>,
+    findings: Vec<Finding>,
     pub(crate) gap_ms: Option<u64>,
     pub(crate) asks: Option<InputRequest>,
 }
@@ -45,6 +46,7 @@ impl<'a> Recorder<'a> {
             started: Instant::now(),
             labels_before: None,
             steps: Vec::new(),
+            findings: Vec::new(),
             gap_ms: None,
             asks: None,
         }
@@ -72,12 +74,13 @@ impl<'a> Recorder<'a> {
         command: &Command,
         answer: &Event,
         problem: Option<&Problem>,
-        findings: Vec<What>,
+        findings: Vec<Finding>,
         took: Duration,
     ) -> io::Result<()> {
-        findings
-            .into_iter()
-            .try_for_each(|finding| self.record(finding))?;
+        for finding in findings {
+            self.record(what_of(&finding))?;
+            self.findings.push(finding);
+        }
         let step = step_of(command);
         if let Some(step) = step {
             self.add_to_step(step, took);
@@ -133,6 +136,7 @@ impl<'a> Recorder<'a> {
             labels_before,
             labels_after,
             steps: std::mem::take(&mut self.steps),
+            findings: std::mem::take(&mut self.findings),
             duration_ms,
             gap_ms: self.gap_ms,
             asks: self.asks.take(),
@@ -159,6 +163,15 @@ impl<'a> Recorder<'a> {
                 duration_ms,
             }),
         }
+    }
+}
+
+fn what_of(finding: &Finding) -> What {
+    What::Finding {
+        level: kebab(&finding.level),
+        id: finding.id.clone(),
+        summary: finding.summary.clone(),
+        fix: finding.fix.clone(),
     }
 }
 

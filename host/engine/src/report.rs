@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keyturn_runtime::InputRequest;
+use keyturn_runtime::{Finding, InputRequest};
 use serde::Serialize;
 
 /// One run, successful or not.
@@ -17,6 +17,9 @@ pub struct Report {
     pub labels_before: BTreeMap<String, String>,
     pub labels_after: BTreeMap<String, String>,
     pub steps: Vec<StepReport>,
+    /// What was noticed on the way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     pub duration_ms: f64,
     /// What an operator has to supply before the rotation can go on.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -316,6 +316,26 @@ fn a_key_that_was_never_superseded_is_not_to_be_ended() {
     assert_eq!(vendor.workspace.labels(SECRET)["KEYTURN_RETIRING"], edited);
 }
 
+/// Nothing is to retire, and the answer loses its label: that is said, and the answer is not lost.
+#[test]
+fn retiring_sets_an_answer_aside_and_says_so() {
+    let vendor = Vendor::start();
+    let restricted = "rk_live_0000000000000000new0key";
+    vendor.stripe.add_key(restricted, ACCOUNT, false);
+    for arguments in [&["retire", SECRET][..], &["retire", SECRET, "--json"]] {
+        vendor.assist(restricted).failed(5, &["goes on with it"]);
+        let retired = vendor.workspace.run(arguments).succeeded();
+        let said = match arguments.contains(&"--json") {
+            true => retired.json()["findings"][0]["summary"].to_string(),
+            false => retired.stderr,
+        };
+        assert!(said.contains("set aside and not lost"), "{said}");
+    }
+    vendor.stripe.add_key(restricted, ACCOUNT, true);
+    vendor.workspace.run(&["rotate", SECRET]).succeeded();
+    assert_eq!(vendor.key(), restricted);
+}
+
 /// Whoever only looks at the questions, or brings something wrong, gives nothing up.
 #[test]
 fn an_answer_that_waits_is_kept_until_there_is_another() {
