@@ -13,6 +13,7 @@ use crate::{
     call::CallSource,
     drift,
     engine::EngineOptions,
+    kept::how_of,
     notes::{Answered, Notes, Obligation, OperatorSteps},
     parking::needs_answer,
     problem::{Failed, Problem, kebab},
@@ -73,6 +74,7 @@ impl Effects<'_> {
         self.elsewhere = observed.elsewhere;
         let mut snapshot = observed.snapshot;
         self.compare_with_current(&mut snapshot).await?;
+        self.look_for_what_is_kept(&mut snapshot).await;
         Ok(snapshot)
     }
 
@@ -252,11 +254,7 @@ impl Effects<'_> {
         let call = self.source.gather(Some(candidate), 1).await?;
         let value = self.source.value(candidate).await?;
         let plan = self.source.credential.plugin.finish(&call, &value).await?;
-        let how = How {
-            at_target: plan.how.at_target,
-            new_version: plan.how.new_version,
-            by_operator: plan.how.by_operator,
-        };
+        let how = how_of(&plan);
         let owes = (how != How::default()).then(|| self.obligation(base, how, &plan));
         let CallSource {
             store, credential, ..

@@ -84,7 +84,8 @@ impl Engine {
         status::questions(&self.options, credential).await
     }
 
-    /// How a credential stands, from what is stored alone. Touches no target.
+    /// How a credential stands, from what is stored. Touches no target; what a value keeps until the operator's word, the
+    /// plugin says.
     ///
     /// # Errors
     /// The store's.

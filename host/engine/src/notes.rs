@@ -144,6 +144,16 @@ impl Obligation {
             by_operator: self.by_operator,
         }
     }
+
+    /// As planning needs it.
+    pub(crate) fn as_of(&self, now_ms: u64) -> keyturn_protocol::Obligation {
+        keyturn_protocol::Obligation {
+            how: self.how(),
+            subject: VersionId::new(self.subject.as_str()),
+            // Rounded up: a grace never ends early.
+            grace_left_seconds: self.due_at_ms.saturating_sub(now_ms).div_ceil(1000),
+        }
+    }
 }
 
 /// A rotation that waits for what only an operator can bring.
@@ -156,7 +166,7 @@ pub struct Waiting {
 }
 
 /// What a person has to do at a vendor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorSteps {
     pub title: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

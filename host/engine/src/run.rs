@@ -11,7 +11,7 @@ use keyturn_protocol::{
     Applied, Command, Event, Failure, Goal, Limits, NextAction, Outcome, Reason, Request, Rotation,
     Rule, VersionId, WaitReason,
 };
-use keyturn_runtime::{Call, Input, TargetEffect};
+use keyturn_runtime::{Input, TargetEffect};
 
 use crate::{
     call::{CallSource, ValuesRead},
@@ -20,7 +20,7 @@ use crate::{
     engine::EngineOptions,
     event::What,
     failure::{Promoted, RunFailure},
-    notes::{Notes, OperatorSteps},
+    notes::Notes,
     problem::{Failed, Problem},
     recorder::Recorder,
     report::Report,
@@ -215,7 +215,9 @@ impl<'a> Run<'a> {
     async fn failed(&mut self, failure: Failure) -> Box<RunFailure> {
         let steps = match &failure.reason {
             Reason::OperatorOwes(_) => Some(self.steps_of_the_operator().await),
-            Reason::Undeclared(version) => Some(self.what_is_kept(version).await),
+            Reason::Undeclared(version) => {
+                Some(self.source().what_is_kept(version).await.in_one_line())
+            }
             _ => None,
         };
         if let Some(steps) = steps {
@@ -249,28 +251,6 @@ impl<'a> Run<'a> {
                 .and_then(|owed| owed.operator_steps)
                 .map_or_else(unknown, |steps| steps.in_one_line()),
             Err(_) => unknown(),
-        }
-    }
-
-    /// What an operator declares of that version, from its value: since the notes were written, more may have been put
-    /// into it by hand, and a word must not end what it does not name.
-    async fn what_is_kept(&self, version: &VersionId) -> String {
-        let unknown = || "the plugin does not say what it is".to_owned();
-        let source = self.source();
-        let plan = async {
-            let value = source.value(version).await?;
-            let plugin = &self.credential.plugin;
-            let plan = async |call: &Call| plugin.finish(call, &value).await;
-            source.call(version, plan).await
-        };
-        match plan.await {
-            Ok(plan) => plan
-                .operator_steps
-                .map_or_else(unknown, |steps| OperatorSteps::of(&steps).in_one_line()),
-            Err(failed) => {
-                let message = &failed.problem.message;
-                format!("which that is cannot be told now, so do not declare anything: {message}")
-            }
         }
     }
 

@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use keyturn_protocol::{
-    Announced, Content, Effect, Label, Labels, Obligation, Snapshot, VersionId,
-};
+use keyturn_protocol::{Announced, Content, Effect, Label, Labels, Snapshot, VersionId};
 use keyturn_store::{SecretDescription, SecretStore, StoreError};
 
 use crate::{
@@ -32,12 +30,7 @@ pub(crate) async fn observe(
     let elsewhere = elsewhere(&notes, credential, &mut labels);
     let current = labels.holder(Label::Current).map_or("", VersionId::as_str);
     let known = notes.of_version(&credential.name, current);
-    let owed = owed(&notes, credential, &labels).map(|owed| Obligation {
-        how: owed.how(),
-        subject: VersionId::new(owed.subject),
-        // Rounded up: a grace never ends early.
-        grace_left_seconds: owed.due_at_ms.saturating_sub(now_ms).div_ceil(1000),
-    });
+    let owed = owed(&notes, credential, &labels).map(|owed| owed.as_of(now_ms));
     let announced = known.announced_at_ms.map(|at_ms| Announced {
         version: VersionId::new(current),
         lead_left_ms: at_ms

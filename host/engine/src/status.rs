@@ -1,11 +1,12 @@
-//! How a credential stands. `status` reads what is stored and touches no target; `verify` asks the
+//! How a credential stands. `status` reads what is stored, touches no target, and asks the plugin at the most what a
+//! value keeps; `verify` asks the
 //! target and changes nothing; `questions` asks the plugin what it needs of an operator.
 
 use std::time::Duration;
 
 use keyturn_protocol::{Applied, Failure, Label, Labels, Liveness, NextAction, Reason};
 use keyturn_runtime::{Finding, InputRequest, MemberReport, Status as CallStatus};
-use keyturn_store::{SecretStore, StoreError};
+use keyturn_store::StoreError;
 use serde::Serialize;
 
 use crate::{
@@ -122,7 +123,13 @@ pub(crate) async fn status(
     let written_at_ms = description
         .holder(Label::Current.as_str())
         .map(|version| version.created_at_ms);
-    let retirement = retirement(store, credential, &notes, &labels).await?;
+    let source = CallSource {
+        store,
+        credential,
+        rotation_id: &options.ids.fresh(),
+        values: &ValuesRead::default(),
+    };
+    let retirement = retirement(&source, &notes, &labels).await?;
     let now_ms = options.clock.now_ms();
     let of_credential = notes.of(&credential.name);
     let answer = of_credential.unused_answer(current.as_deref().unwrap_or_default());
@@ -164,28 +171,34 @@ pub(crate) async fn status(
     })
 }
 
-/// Nothing is owed to a value that somebody has put back.
+/// Nothing is owed to a value that somebody has put back. What a word ends is asked of the value, as `retire` does.
 async fn retirement(
-    store: &dyn SecretStore,
-    credential: &Credential,
+    source: &CallSource<'_>,
     notes: &Notes,
     labels: &Labels,
 ) -> Result<Option<Retirement>, StoreError> {
-    let Some(owed) = owed(notes, credential, labels) else {
-        return Ok(None);
-    };
-    let source = CallSource {
-        store,
-        credential,
-        rotation_id: "",
-        values: &ValuesRead::default(),
-    };
+    let (facts, current) = (source.credential.facts(), labels.holder(Label::Current));
+    let noted = owed(notes, source.credential, labels);
     let put_back = source.put_back(labels).await?;
-    if put_back.is_some_and(|version| version.as_str() == owed.subject) {
+    if let (Some(put_back), Some(owed)) = (put_back, &noted)
+        && put_back.as_str() == owed.subject
+    {
         return Ok(None);
     }
+    // What cannot be told is said by `retire`, which asks the same.
+    let owed = match (noted, current) {
+        (None, Some(current)) => source.kept_unnoted(current).await.ok().flatten(),
+        (noted, _) => noted,
+    };
+    let Some(mut owed) = owed else {
+        return Ok(None);
+    };
+    let by_word = facts.ends_by_word(owed.how());
+    if let Some(current) = current.filter(|_| by_word) {
+        owed.operator_steps = Some(source.what_is_kept(current).await);
+    }
     Ok(Some(Retirement {
-        by_word: credential.facts().ends_by_word(owed.how()),
+        by_word,
         version: owed.subject,
         due_at_ms: owed.due_at_ms,
         at_target: owed.at_target,

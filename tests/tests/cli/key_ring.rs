@@ -194,9 +194,37 @@ fn a_word_ends_no_key_that_came_after_it() {
         .run_with(&put, &value.to_string(), &[])
         .succeeded();
     told(&late, &["first", &second, "by-hand"]);
+    let status = workspace.run(&["status", NAME, "--json"]).json();
+    let steps = &status[0]["retirement"]["operator_steps"]["title"];
+    assert!(steps.as_str().unwrap().contains("by-hand"), "{steps}");
     let word = word(&workspace, NAME);
     workspace.run(&["retire", NAME, &word]).succeeded();
     assert_eq!(older(&workspace), Vec::<String>::new());
+}
+
+/// A ring that somebody made, so that no rotation owes its end.
+#[test]
+fn a_ring_that_was_made_by_hand_ends_by_the_same_word() {
+    let workspace = ring("");
+    let made = json!({
+        "current": {"id": "second", "value": FIRST},
+        "ring": {"first": {"value": FIRST}},
+    });
+    let put = ["secret", "put", NAME, "--value-stdin"];
+    workspace
+        .run_with(&put, &made.to_string(), &[])
+        .succeeded();
+    let status = workspace.run(&["status", NAME, "--json"]).json();
+    assert_eq!(status[0]["retirement"]["by_word"], true);
+    workspace.run(&["retire", NAME]).failed(7, &["first"]);
+    let word = word(&workspace, NAME);
+    workspace.run(&["retire", NAME, &word]).succeeded();
+    assert_eq!(older(&workspace), Vec::<String>::new());
+    assert_eq!(newest(&workspace), "second");
+    workspace
+        .run(&["retire", NAME])
+        .succeeded()
+        .says(&["no old value waits"]);
 }
 
 /// The next key is published and not in use: what was owed before is owed still.

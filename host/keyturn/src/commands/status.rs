@@ -1,4 +1,4 @@
-//! `keyturn status`: from labels and notes alone, no target is touched.
+//! `keyturn status`: from what is stored, no target is touched.
 
 use std::process::ExitCode;
 
