@@ -52,6 +52,9 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
         Reason::RetiringIsTheOnlyKey(id) => format!(
             "AWSCURRENT does not log in and version {id}, which waits for its end, does: do not end it"
         ),
+        Reason::RetiringUnaskable(id) => format!(
+            "whether version {id}, which waits for its end, is dead cannot be asked: {cause}"
+        ),
         Reason::OperatorOwes(id) => format!(
             "the value of {id} still works, and an operator has to end it: {cause}"
         ),
@@ -188,6 +191,10 @@ fn repair(failure: &Failure, name: &str) -> String {
         Reason::WaitingForOperator => "Run `keyturn assist NAME`.",
         Reason::RetiringIsTheOnlyKey(_) => {
             "Put that version's value back with `keyturn secret put`, then run the same command again."
+        }
+        Reason::RetiringUnaskable(_) => {
+            "If that is not to be put right, end the value at its vendor and say so with `keyturn retire NAME \
+             --declare-dead`, which demands that AWSCURRENT works."
         }
         Reason::OperatorOwes(_) => "Do that, then run the same command again: it proves that the value is dead.",
         Reason::Undeclared(id) => {

@@ -183,8 +183,8 @@ pub(crate) struct Retire {
     /// Retire although the grace is not over; whoever still uses the old value is locked out.
     #[arg(long)]
     pub(crate) now: bool,
-    /// Take your word for what keyturn cannot ask: alone, that values of another server than AWSCURRENT's open nothing
-    /// any more; with the version that `retire` names, that nothing is encrypted any more with the older keys that this
+    /// Take your word for what keyturn cannot ask: alone, that values of another server than AWSCURRENT's, or of a form
+    /// that its vendor cannot be asked about, open nothing any more; with the version that `retire` names, that nothing is encrypted any more with the older keys that this
     /// version of a key ring holds. It is written into the audit trail.
     #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true)]
     pub(crate) declare_dead: Option<Option<String>>,

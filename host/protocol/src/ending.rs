@@ -98,6 +98,8 @@ pub enum Reason {
     RetiringIsTheOnlyKey(VersionId),
     /// The operator has not deleted the superseded value yet.
     OperatorOwes(VersionId),
+    /// That version waits for its end by an operator, and the plugin cannot ask about its value.
+    RetiringUnaskable(VersionId),
     /// What that version, the current one, keeps of older values ends by the operator's word alone, and no word
     /// about that version was given.
     Undeclared(VersionId),
@@ -146,6 +148,7 @@ impl Reason {
             | Reason::WaitingForOperator
             | Reason::RetiringIsTheOnlyKey(_)
             | Reason::OperatorOwes(_)
+            | Reason::RetiringUnaskable(_)
             | Reason::Undeclared(_)
             | Reason::Rejected
             | Reason::Plugin(_) => NextAction::Repair,

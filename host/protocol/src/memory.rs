@@ -61,6 +61,8 @@ pub(crate) struct Memory {
     /// What becomes of the current value once that candidate is promoted.
     pub(crate) planned: Option<(VersionId, How)>,
     pub(crate) liveness: BTreeMap<VersionId, Liveness>,
+    /// Versions whose value is none that the plugin can ask about.
+    pub(crate) unaskable: BTreeSet<VersionId>,
     /// The version that this run had killed at the target, with proof.
     pub(crate) killed: Option<VersionId>,
     pub(crate) rejected: BTreeSet<VersionId>,
@@ -93,6 +95,7 @@ impl Memory {
             tested: None,
             planned: None,
             liveness: BTreeMap::new(),
+            unaskable: BTreeSet::new(),
             killed: None,
             rejected: BTreeSet::new(),
             retired: None,
@@ -180,9 +183,9 @@ impl Memory {
         if read_back { Next::Observe } else { Next::Plan }
     }
 
-    /// What is of another place was not asked about.
+    /// What is of another place, or of a form that cannot be asked about, was not asked about.
     fn ended(&self, version: VersionId) -> (VersionId, bool) {
-        let proven = !self.elsewhere.contains(&version);
+        let proven = !self.elsewhere.contains(&version) && !self.unaskable.contains(&version);
         (version, proven)
     }
 
@@ -202,7 +205,7 @@ impl Memory {
         labels.put(Label::Current, Some(to.clone()));
         let owed = self.snapshot.owed.take();
         if purpose == Some(Purpose::Retire) {
-            self.retired = owed.map(|owed| (owed.subject, true));
+            self.retired = owed.map(|owed| self.ended(owed.subject));
         }
         self.snapshot.announced = (purpose == Some(Purpose::Announce)).then(|| Announced {
             version: to.clone(),
@@ -259,6 +262,13 @@ impl Memory {
             self.plugin_answered();
         }
         self.liveness.insert(subject, liveness);
+        Next::Plan
+    }
+
+    /// No repetition changes that, and the core says what does.
+    pub(crate) fn cannot_ask(&mut self, subject: VersionId) -> Next {
+        self.plugin_answered();
+        self.unaskable.insert(subject);
         Next::Plan
     }
 
@@ -337,6 +347,12 @@ impl Memory {
             return Next::Fail(Reason::Store);
         }
         self.store_retry(limits)
+    }
+
+    /// Whether that version, which is not the current one, is to be ended at its vendor by an operator.
+    pub(crate) fn waits_for_operator(&self, version: &VersionId) -> bool {
+        let labels = &self.snapshot.labels;
+        labels.is_on(Label::Retiring, version) && !labels.is_on(Label::Current, version)
     }
 
     /// Whether a failure says that this very value is unacceptable and that nothing changed.

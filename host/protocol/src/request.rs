@@ -41,8 +41,8 @@ pub enum Goal {
     Retire {
         /// Do not wait for the grace to end.
         now: bool,
-        /// The operator vouches for what no login from here can prove: that versions of another place than
-        /// the current one's open nothing any more.
+        /// The operator vouches for what cannot be proven from here: that versions of another place than the
+        /// current one's open nothing any more, and that a value is ended which the plugin cannot ask about.
         vouched: bool,
         /// The operator declares that what this version keeps of older values, and what ends by word alone, is
         /// not needed. Another version may keep more, so the word holds only while this one is current.

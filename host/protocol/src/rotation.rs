@@ -6,7 +6,7 @@ use core::mem;
 
 use crate::command::{Command, WaitReason};
 use crate::ending::{Failure, Outcome, Reason};
-use crate::event::Event;
+use crate::event::{Event, FailureClass};
 use crate::facts::{Applied, Effect};
 use crate::labels::Label;
 use crate::memory::{Made, Memory, Next};
@@ -156,6 +156,14 @@ impl Rotation {
                 if Memory::is_rejection(&failure) && self.request.facts.effect == Effect::None =>
             {
                 memory.reject(candidate.clone())
+            }
+            // Where there is a target, a value that cannot be asked about is not given up on a word.
+            (Command::Probe { subject }, Event::PluginFailed(failure))
+                if failure.class == FailureClass::Invalid
+                    && self.request.facts.effect == Effect::None
+                    && memory.waits_for_operator(subject) =>
+            {
+                memory.cannot_ask(subject.clone())
             }
             (call, Event::PluginFailed(failure)) if call.calls_plugin() => {
                 memory.plugin_failed(failure, limits)

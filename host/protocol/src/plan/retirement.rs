@@ -73,6 +73,9 @@ fn end_label(view: &View<'_>) -> Option<Decision> {
     if let Some(decision) = view.compare_identity(subject) {
         return Some(decision);
     }
+    if view.memory.unaskable.contains(subject) {
+        return Some(take_word(view, subject));
+    }
     Some(match (view.liveness(subject), how) {
         (Some(Liveness::Dead), _) => Rule::RetiredIsDead.remove(Label::Retiring, subject),
         (
@@ -91,6 +94,25 @@ fn end_label(view: &View<'_>) -> Option<Decision> {
         }
         (Some(Liveness::Live | Liveness::Mixed), _) => operator_owes(view, subject),
     })
+}
+
+/// The plugin cannot ask about the value: the operator's word ends it, where AWSCURRENT works without it.
+fn take_word(view: &View<'_>, subject: &VersionId) -> Decision {
+    if !view.vouched() {
+        return Rule::RetiringIsUnaskable.refuse(Reason::RetiringUnaskable(subject.clone()));
+    }
+    match view.liveness(view.current) {
+        None => Rule::OperatorVouches.so(Command::Probe {
+            subject: view.current.clone(),
+        }),
+        Some(Liveness::Live) => Rule::OperatorVouches.remove(Label::Retiring, subject),
+        Some(Liveness::Unknown) => {
+            Rule::LivenessIsUnknown.refuse(Reason::LivenessUnknown(view.current.clone()))
+        }
+        Some(dead @ (Liveness::Dead | Liveness::Mixed)) => {
+            Rule::OperatorVouches.refuse(Reason::CurrentNotLive(dead))
+        }
+    }
 }
 
 /// Nobody is told to end a value before it is known that AWSCURRENT works without it.

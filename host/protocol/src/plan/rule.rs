@@ -74,7 +74,7 @@ rules! {
     IdentityDiffers,
     /// In doubt, of another place, and never applied there: give it up.
     DoubtNeverApplied,
-    /// Of another place, and the operator vouches that it opens nothing.
+    /// Of another place, or of a form that cannot be asked about, and the operator vouches that it opens nothing.
     OperatorVouches,
     /// Probe the version in doubt and the current one.
     AskWhatIsLive,
@@ -106,6 +106,8 @@ rules! {
     RetiredIsDead,
     /// Ask whether it is dead, which only an operator can bring about.
     OperatorMayHaveActed,
+    /// The plugin cannot ask about it, and the operator has not vouched for its end.
+    RetiringIsUnaskable,
     /// The operator has not.
     OperatorHasNotActed,
     /// Only the operator's word about the current version ends it, and that was not given.

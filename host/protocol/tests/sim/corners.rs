@@ -229,6 +229,7 @@ fn operators(coverage: &mut Coverage) {
     };
     let end = run(coverage, &mut world.clone(), retire(true), unknown);
     assert_eq!(reason(end), Reason::LivenessUnknown(id("first")));
+    unaskable(coverage, &world);
     world.operator_acted = true;
     let end = run(coverage, &mut world.clone(), retire(false), honest);
     assert_eq!(
@@ -267,6 +268,52 @@ fn operators(coverage: &mut Coverage) {
     };
     let end = run(coverage, &mut trial, test, finding);
     assert_eq!(reason(end), Reason::CheckFailed);
+}
+
+/// The plugin cannot ask about the old value: a word ends it, but only where the current one is known to work.
+fn unaskable(coverage: &mut Coverage, world: &World) {
+    let asked = |current_is: Liveness| {
+        move |command: &Command| match command {
+            Command::Probe { subject } if *subject == id("first") => {
+                Some(fails(FailureClass::Invalid, Applied::No))
+            }
+            Command::Probe { .. } => Some(Event::Probed(current_is)),
+            _ => None,
+        }
+    };
+    let vouch = |now| Goal::Retire {
+        now,
+        vouched: true,
+        declared: None,
+    };
+    let live = Liveness::Live;
+    for goal in [retire(true), rotate(Kind::Assisted)] {
+        let end = run(coverage, &mut world.clone(), goal, asked(live));
+        assert_eq!(reason(end), Reason::RetiringUnaskable(id("first")));
+    }
+    for (current_is, expected) in [
+        (
+            Liveness::Unknown,
+            Reason::LivenessUnknown(world.current().clone()),
+        ),
+        (
+            Liveness::Dead,
+            Reason::CurrentNotLive(Liveness::Dead),
+        ),
+    ] {
+        let mut kept = world.clone();
+        let end = run(coverage, &mut kept, vouch(true), asked(current_is));
+        assert_eq!(reason(end), expected);
+        assert_eq!(kept, *world, "refused, and changed something");
+    }
+    let mut ended = world.clone();
+    let end = run(coverage, &mut ended, vouch(false), asked(live));
+    let retired = Outcome::Retired {
+        subject: id("first"),
+        proven: false,
+    };
+    assert_eq!(outcome(end), retired);
+    assert_eq!(ended.holder(Label::Retiring), None);
 }
 
 /// The new key misbehaved, and a person has put the old value back: it is not what has to end any more.

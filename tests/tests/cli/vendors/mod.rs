@@ -4,6 +4,7 @@
 mod base_moved;
 mod by_hand;
 mod keys;
+mod owed;
 mod refused;
 mod split;
 
