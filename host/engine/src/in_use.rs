@@ -3,13 +3,13 @@
 
 use keyturn_protocol::{Content, Goal, Label, Labels, Snapshot, Step, VersionId};
 use keyturn_runtime::{Finding, Level};
-use keyturn_store::StoreError;
+use keyturn_store::{SecretDescription, StoreError};
 use secrecy::ExposeSecret;
 
 use crate::{
     call::CallSource,
     effect::Effects,
-    notes::{Notes, Obligation},
+    notes::{Notes, Obligation, OperatorSteps},
     snapshot::labels_of,
 };
 
@@ -36,6 +36,62 @@ impl CallSource<'_> {
         });
         Ok(same.then(|| subject.clone()))
     }
+
+    /// What was in use until the credential of `returned` came back by hand: the newest version that had superseded
+    /// it. An answer that never came into use is none, though it would have superseded it, too.
+    pub(crate) async fn put_aside(
+        &self,
+        notes: &Notes,
+        described: &SecretDescription,
+        returned: &VersionId,
+    ) -> Result<Option<Obligation>, StoreError> {
+        let Some(current) = described.holder(Label::Current.as_str()) else {
+            return Ok(None);
+        };
+        let since_ms = current.created_at_ms;
+        let current = self.value(&VersionId::new(current.id.as_str())).await?;
+        let known = notes.of(&self.credential.name);
+        for version in described.versions.iter().rev() {
+            let id = version.id.as_str();
+            let noted = known.versions.get(id);
+            let owed = noted
+                .filter(|noted| noted.rotated_at_ms.is_some())
+                .and_then(|noted| noted.owes.as_ref())
+                .filter(|owed| owed.subject == returned.as_str());
+            let is_answer = known
+                .answered
+                .as_ref()
+                .is_some_and(|answer| answer.version == id);
+            let Some(owed) = owed.filter(|_| !is_answer) else {
+                continue;
+            };
+            let Some(value) = self.value_if_any(&VersionId::new(id)).await? else {
+                continue;
+            };
+            let plugin = &self.credential.plugin;
+            if !plugin.is_same_credential(&value.value, &current.value) {
+                let grace_ms = self.credential.grace_seconds().saturating_mul(1000);
+                return Ok(Some(Obligation {
+                    subject: id.to_owned(),
+                    due_at_ms: since_ms.saturating_add(grace_ms),
+                    operator_steps: owed.operator_steps.as_ref().map(|steps| newer(steps, id)),
+                    ..owed.clone()
+                }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The plugin's words are about the old one of two, and here that is the one in use.
+fn newer(steps: &OperatorSteps, version: &str) -> OperatorSteps {
+    OperatorSteps {
+        title: format!(
+            "{}, which here is the newer one, that of version {version}: the one from before is in use again",
+            steps.title
+        ),
+        ..steps.clone()
+    }
 }
 
 impl Effects<'_> {
@@ -54,6 +110,9 @@ impl Effects<'_> {
             self.compare_pending(snapshot).await?;
         }
         if let Some(subject) = self.source.put_back(&snapshot.labels).await? {
+            if let Some(owed) = self.put_aside(&subject).await? {
+                snapshot.owed = Some(owed.as_of(self.options.clock.now_ms()));
+            }
             snapshot.versions.insert(subject, Content::SameAsCurrent);
         }
         Ok(())
@@ -100,8 +159,53 @@ impl Effects<'_> {
                 > 0
         });
         forgotten.await?;
-        self.findings.push(in_use(subject));
+        self.findings.push(in_use(
+            subject,
+            "nothing is owed to it any more",
+            Some("end at its vendor what was in use meanwhile, if nobody needs it"),
+        ));
         Ok(())
+    }
+
+    async fn put_aside(&self, returned: &VersionId) -> Result<Option<Obligation>, StoreError> {
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let described = store.describe(&credential.secret).await?;
+        let notes = Notes::read(store, &credential.secret).await?;
+        self.source.put_aside(&notes, &described, returned).await
+    }
+
+    /// Before the label moves from a value that is in use again to what was in use meanwhile: that is owed from now on.
+    /// False if something else is.
+    pub(crate) async fn owe_another(
+        &mut self,
+        returned: &VersionId,
+        another: &VersionId,
+    ) -> Result<bool, StoreError> {
+        let owed = self.put_aside(returned).await?;
+        let Some(owed) = owed.filter(|owed| owed.subject == another.as_str()) else {
+            return Ok(false);
+        };
+        let CallSource {
+            store, credential, ..
+        } = self.source;
+        let labels = labels_of(&store.describe(&credential.secret).await?, credential);
+        let Some(current) = labels.holder(Label::Current) else {
+            return Ok(false);
+        };
+        // What the other one noted stays: a run that ends before the label moves finds it again.
+        Notes::update(store, &credential.secret, |notes| {
+            let known = notes.version_mut(&credential.name, current.as_str());
+            known.owes = Some(owed.clone());
+        })
+        .await?;
+        self.findings.push(in_use(
+            returned,
+            &format!("version {another}, which was in use meanwhile, is to end instead"),
+            None,
+        ));
+        Ok(true)
     }
 
     /// What a candidate that is given up would have owed, had it come into use.
@@ -120,14 +224,14 @@ impl Effects<'_> {
     }
 }
 
-fn in_use(subject: &VersionId) -> Finding {
+fn in_use(subject: &VersionId, instead: &str, fix: Option<&str>) -> Finding {
     Finding {
         id: "retiring-in-use".to_owned(),
         level: Level::Warning,
         summary: format!(
             "AWSCURRENT holds the credential of version {subject} again, which was about to end: it is not ended, and \
-             nothing is owed to it any more"
+             {instead}"
         ),
-        fix: Some("end at its vendor what was in use meanwhile, if nobody needs it".to_owned()),
+        fix: fix.map(str::to_owned),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keyturn_protocol::{Applied, Failure, Label, Labels, Liveness, NextAction, Reason};
 use keyturn_runtime::{Finding, InputRequest, MemberReport, Status as CallStatus};
-use keyturn_store::StoreError;
+use keyturn_store::{SecretDescription, StoreError};
 use serde::Serialize;
 
 use crate::{
@@ -129,7 +129,7 @@ pub(crate) async fn status(
         rotation_id: &options.ids.fresh(),
         values: &ValuesRead::default(),
     };
-    let retirement = retirement(&source, &notes, &labels).await?;
+    let retirement = retirement(&source, &notes, &description, &labels).await?;
     let now_ms = options.clock.now_ms();
     let of_credential = notes.of(&credential.name);
     let answer = of_credential.unused_answer(current.as_deref().unwrap_or_default());
@@ -171,20 +171,18 @@ pub(crate) async fn status(
     })
 }
 
-/// Nothing is owed to a value that somebody has put back. What a word ends is asked of the value, as `retire` does.
+/// Nothing is owed to a value that somebody has put back, but to what was in use meanwhile. What a word ends is asked of the value, as `retire` does.
 async fn retirement(
     source: &CallSource<'_>,
     notes: &Notes,
+    description: &SecretDescription,
     labels: &Labels,
 ) -> Result<Option<Retirement>, StoreError> {
     let (facts, current) = (source.credential.facts(), labels.holder(Label::Current));
-    let noted = owed(notes, source.credential, labels);
-    let put_back = source.put_back(labels).await?;
-    if let (Some(put_back), Some(owed)) = (put_back, &noted)
-        && put_back.as_str() == owed.subject
-    {
-        return Ok(None);
-    }
+    let noted = match source.put_back(labels).await? {
+        Some(returned) => source.put_aside(notes, description, &returned).await?,
+        None => owed(notes, source.credential, labels),
+    };
     // What cannot be told is said by `retire`, which asks the same.
     let owed = match (noted, current) {
         (None, Some(current)) => source.kept_unnoted(current).await.ok().flatten(),

@@ -18,7 +18,8 @@ pub enum Command {
     /// `from: None` attaches: the store refuses if another version holds the label, and does
     /// nothing if `to` holds it already. `to: None` removes. The store refuses if `from` is not the
     /// holder. Where `KEYTURN_RETIRING` is removed because its version's credential is in use again,
-    /// the engine forgets what was owed to that version.
+    /// the engine forgets what was owed to that version; where it moves to what was in use meanwhile, the
+    /// engine notes before that this one is owed.
     MoveLabel {
         /// Which.
         label: Label,

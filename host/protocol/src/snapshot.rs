@@ -20,7 +20,9 @@ pub struct Snapshot {
     /// of a promotion that never came (they are written before it): a note binds while its
     /// successor is current, and while `KEYTURN_RETIRING` is on its subject and that is not current
     /// (somebody has superseded the successor by hand meanwhile). It may be forgotten once that
-    /// label is off and, where `new_version` is set, a retire round was promoted; not earlier.
+    /// label is off and, where `new_version` is set, a retire round was promoted; not earlier. Where
+    /// the credential under `KEYTURN_RETIRING` is in use again, it is what was in use meanwhile that
+    /// is owed, if that is known.
     pub owed: Option<Obligation>,
     /// The version whose next value has been published but is not in use yet, if that version is
     /// still current.

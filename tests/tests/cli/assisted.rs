@@ -256,8 +256,8 @@ fn the_old_key_is_not_to_be_ended_while_the_new_one_is_dead() {
     assert!(!refused.stderr.contains("Delete it"), "{refused:?}");
 }
 
-/// The new key misbehaved, and the operator put the old one back: nobody is told to delete it, and nothing waits for its
-/// end.
+/// The new key misbehaved, and the operator put the old one back: nobody is told to delete that. What has to end is the
+/// newer one, which nobody would think of otherwise.
 #[test]
 fn a_key_that_was_put_back_is_not_to_be_ended() {
     let old = json!({"publishable_key": "pk_live_x", "secret_key": OLD}).to_string();
@@ -266,27 +266,33 @@ fn a_key_that_was_put_back_is_not_to_be_ended() {
         let vendor = Vendor::start();
         vendor.stripe.add_key(NEW, ACCOUNT, true);
         vendor.assist(NEW).succeeded();
+        let newer = vendor.workspace.labels(SECRET)["AWSCURRENT"].clone();
         assert_eq!(vendor.status()["retirement"]["by_operator"], true);
         vendor.put_by_hand(&value);
+        let shown = vendor.status()["retirement"].clone();
+        assert_eq!(shown["version"], newer.as_str());
+        let rotate = vendor.workspace.run(&["rotate", SECRET]);
+        rotate.failed(7, &["was about to end", &newer, "promised to work"]);
+        assert_eq!(vendor.workspace.labels(SECRET)["KEYTURN_RETIRING"], newer);
+        assert_eq!(vendor.status()["retirement"], shown);
+        let retire = ["retire", SECRET, "--now"];
+        let told = [&newer, "still works", "Delete the old secret key at Stripe, which here is the newer"];
+        vendor.workspace.run(&retire).failed(5, &told);
+        vendor.stripe.revoke(NEW);
+        vendor.workspace.run(&retire).succeeded();
+        let current = vendor.workspace.current(SECRET);
+        assert_eq!(current["secret_key"], OLD);
+        assert!(current["previous_secret_key"].is_null());
         assert!(vendor.status()["retirement"].is_null());
-        let waits = vendor.workspace.run(&["rotate", SECRET]).succeeded();
-        waits.says(&["waits for an operator"]);
-        assert!(waits.stderr.contains("was about to end"), "{waits:?}");
-        let labels = vendor.workspace.labels(SECRET);
-        assert!(!labels.contains_key("KEYTURN_RETIRING"), "{labels:?}");
-        let retired = vendor
-            .workspace
-            .run(&["retire", SECRET, "--now"])
-            .succeeded();
-        assert!(!retired.stderr.contains("Delete"), "{retired:?}");
 
         // It ends when it is superseded again.
-        vendor.assist(NEW).succeeded();
-        let retire = ["retire", SECRET, "--now"];
+        let third = "sk_live_0000000000000000third0a";
+        vendor.stripe.add_key(third, ACCOUNT, true);
+        vendor.assist(third).succeeded();
         vendor.workspace.run(&retire).failed(5, &["still works"]);
         vendor.stripe.revoke(OLD);
         vendor.workspace.run(&retire).succeeded();
-        assert_eq!(vendor.key(), NEW);
+        assert_eq!(vendor.key(), third);
     }
 }
 

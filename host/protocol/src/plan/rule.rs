@@ -52,6 +52,8 @@ rules! {
     CurrentNeverRetires,
     /// What was about to retire is what the current version holds again.
     RetiringIsInUse,
+    /// The same, and what was in use meanwhile retires instead.
+    AnotherWasInUse,
     /// The version in doubt is current.
     DoubtEndsByPromotion,
     /// The staged version is current.

@@ -23,7 +23,7 @@ pub(super) fn remove_spent_labels(view: &View<'_>) -> Option<Decision> {
     // Ending it would end the current one, and waiting for its end would never end.
     let in_use = |subject: &&VersionId| view.memory.snapshot.is_in_use_again(subject);
     if let Some(subject) = view.holder(Label::Retiring).filter(in_use) {
-        return Some(Rule::RetiringIsInUse.remove(Label::Retiring, subject));
+        return Some(end_another(view, subject));
     }
     [
         (Label::InDoubt, Rule::DoubtEndsByPromotion),
@@ -33,6 +33,20 @@ pub(super) fn remove_spent_labels(view: &View<'_>) -> Option<Decision> {
     .into_iter()
     .find(|(label, _)| view.holder(*label) == Some(view.current))
     .map(|(label, rule)| rule.remove(label, view.current))
+}
+
+/// What was in use until that one came back retires in its place, if it is known.
+fn end_another(view: &View<'_>, in_use: &VersionId) -> Decision {
+    let facts = view.request.facts;
+    let owed = view.memory.snapshot.owed.as_ref();
+    match owed.filter(|owed| owed.subject != *in_use && facts.needs_proof(owed.how)) {
+        Some(owed) => Rule::AnotherWasInUse.so(Command::MoveLabel {
+            label: Label::Retiring,
+            from: Some(in_use.clone()),
+            to: Some(owed.subject.clone()),
+        }),
+        None => Rule::RetiringIsInUse.remove(Label::Retiring, in_use),
+    }
 }
 
 /// Whether the goal is reached.

@@ -326,6 +326,9 @@ fn put_back(coverage: &mut Coverage) {
 
     let (first, current) = (world.value(&id("first")).clone(), world.current().clone());
     world.versions.get_mut(&current).unwrap().value = Some(first);
+    rolled_back(coverage, world.clone());
+    // Where nobody knows what was in use meanwhile, nothing is owed.
+    world.labels.put(Label::Previous, None);
     let no_probe = |command: &Command| {
         assert!(!matches!(command, Command::Probe { .. }), "{command:?}");
         None
@@ -341,6 +344,25 @@ fn put_back(coverage: &mut Coverage) {
     };
     assert_eq!(outcome(end), promoted);
     assert_eq!(world.holder(Label::Retiring), Some(&current));
+}
+
+/// What was in use meanwhile is superseded like anything else: after its grace an operator ends it.
+fn rolled_back(coverage: &mut Coverage, mut world: World) {
+    let newer = world.holder(Label::Previous).unwrap().clone();
+    let end = run(coverage, &mut world, retire(false), honest);
+    let seconds = GRACE_MS / 1_000;
+    assert_eq!(reason(end), Reason::WithinGrace { seconds });
+    assert_eq!(world.holder(Label::Retiring), Some(&newer));
+    world.now_ms += GRACE_MS;
+    let end = run(coverage, &mut world, retire(false), honest);
+    assert_eq!(reason(end), Reason::OperatorOwes(newer.clone()));
+    world.operator_acted = true;
+    let end = run(coverage, &mut world, retire(false), honest);
+    let retired = Outcome::Retired {
+        subject: newer,
+        proven: true,
+    };
+    assert_eq!(outcome(end), retired);
 }
 
 /// No time and no haste ends an old key of a ring, and no rotation waits for its end: only the operator's word.

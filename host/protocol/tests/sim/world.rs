@@ -181,7 +181,7 @@ impl World {
             owed: self.owed().map(|note| {
                 let left_ms = note.due_ms.saturating_sub(self.now_ms);
                 Obligation {
-                    subject: note.subject.clone(),
+                    subject: note.subject,
                     how: note.how,
                     grace_left_seconds: left_ms.div_ceil(1_000),
                 }
@@ -202,7 +202,7 @@ impl World {
 
     /// What is owed: by the version that is current, or, where a person has superseded that one too, by
     /// whichever the label still speaks of.
-    fn owed(&self) -> Option<&Note> {
+    fn owed(&self) -> Option<Note> {
         let (current, retiring) = (self.current(), self.holder(Label::Retiring));
         let by_current = self
             .notes
@@ -212,7 +212,22 @@ impl World {
             let mut notes = self.notes.values();
             notes.find(|note| retiring == Some(&note.subject) && retiring != Some(current))
         };
-        by_current.or_else(by_another)
+        let put_aside = self.put_aside();
+        put_aside.or_else(|| by_current.or_else(by_another).cloned())
+    }
+
+    /// What was in use until a person put back what it had superseded.
+    fn put_aside(&self) -> Option<Note> {
+        let (current, retiring) = (self.current(), self.holder(Label::Retiring)?);
+        let is_back = retiring != current && self.value(retiring) == self.value(current);
+        let successor = self.holder(Label::Previous)?;
+        let note = self.notes.get(successor)?;
+        let is_it = self.kind == Kind::Assisted && is_back && note.subject == *retiring;
+        is_it.then(|| Note {
+            subject: successor.clone(),
+            due_ms: self.now_ms + self.grace_ms,
+            how: note.how,
+        })
     }
 
     /// Notes of versions that hold no label are forgotten, unless they owe what still waits, or were made
@@ -304,6 +319,11 @@ impl World {
             && self.value(subject) == self.value(self.current())
         {
             self.notes.retain(|_, note| note.subject != *subject);
+        }
+        if let (Label::Retiring, Some(_), Some(_)) = (label, from, to)
+            && let Some(owed) = self.put_aside()
+        {
+            self.notes.insert(self.current().clone(), owed);
         }
         self.labels.put(label, to.clone());
         Event::Moved
