@@ -18,6 +18,8 @@ pub struct Credential {
     pub secret: SecretName,
     /// Empty unless the secret holds several credentials.
     pub name: String,
+    /// The names of the other configured credentials of the secret.
+    pub beside: Vec<String>,
     /// prod, staging, …; empty if unknown.
     pub environment: String,
     pub plugin: GrantedPlugin,

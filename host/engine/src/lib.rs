@@ -20,6 +20,7 @@ mod notes;
 mod parking;
 mod problem;
 mod recorder;
+mod renamed;
 mod report;
 mod run;
 mod snapshot;
@@ -35,6 +36,7 @@ pub use notes::{
     Answered, CredentialNotes, Notes, Obligation, OperatorSteps, VersionNotes, Waiting,
 };
 pub use problem::Problem;
+pub use renamed::LeftBehind;
 pub use report::{Report, StepReport};
 pub use status::{Retirement, Status, Verification};
 

@@ -287,6 +287,24 @@ impl Notes {
         made.map(|(name, _)| name.as_str())
     }
 
+    /// What was noted before the secret's only credential had a name is noted under it.
+    pub(crate) fn name_the_unnamed(&mut self, name: &str) {
+        let Some(unnamed) = self.credentials.remove("") else {
+            return;
+        };
+        let CredentialNotes {
+            versions,
+            waiting,
+            answered,
+            gap_ms,
+        } = unnamed;
+        let named = self.credentials.entry(name.to_owned()).or_default();
+        named.versions.extend(versions);
+        named.waiting = waiting.or(named.waiting.take());
+        named.answered = answered.or(named.answered.take());
+        named.gap_ms = gap_ms.or(named.gap_ms);
+    }
+
     /// The credential that owes the end of a version's value.
     pub fn debtor(&self, subject: &str) -> Option<&str> {
         let mut credentials = self.credentials.iter();

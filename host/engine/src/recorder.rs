@@ -68,6 +68,33 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
+    /// The same for what no command of the core asks for.
+    pub(crate) fn intend_to(&self, effect: &str, version: &str) -> io::Result<()> {
+        self.record(What::Intent {
+            effect: effect.to_owned(),
+            version: version.to_owned(),
+            rule: None,
+        })
+    }
+
+    /// After that.
+    pub(crate) fn conclude_that(
+        &self,
+        effect: &str,
+        version: &str,
+        done: bool,
+        took: Duration,
+    ) -> io::Result<()> {
+        self.record(What::Outcome {
+            effect: effect.to_owned(),
+            version: version.to_owned(),
+            step: None,
+            duration_ms: milliseconds(took),
+            result: if done { "done" } else { "failed" }.to_owned(),
+            problem: None,
+        })
+    }
+
     /// After it: what came of it.
     pub(crate) fn conclude(
         &mut self,

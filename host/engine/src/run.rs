@@ -12,6 +12,7 @@ use keyturn_protocol::{
     Rule, VersionId, WaitReason,
 };
 use keyturn_runtime::{Input, TargetEffect};
+use keyturn_store::StoreError;
 
 use crate::{
     call::{CallSource, ValuesRead},
@@ -23,6 +24,7 @@ use crate::{
     notes::Notes,
     problem::{Failed, Problem},
     recorder::Recorder,
+    renamed::Unnamed,
     report::Report,
     status, words,
 };
@@ -75,13 +77,11 @@ impl<'a> Run<'a> {
                 let contended = self.ended(Reason::Contended, NextAction::Retry);
                 return Err(self.failed(contended).await);
             }
-            Err(error) => {
-                let Failed { problem, .. } = *Box::<Failed>::from(error);
-                self.problems.push(("BeginRun", problem));
-                let failed = self.ended(Reason::Store, NextAction::Retry);
-                return Err(self.failed(failed).await);
-            }
+            Err(error) => return Err(self.store_failed("BeginRun", error).await),
         };
+        if let Err(stopped) = self.take_over_unnamed().await {
+            return Err(stopped);
+        }
         let mut rotation = Rotation::new(Request {
             goal: self.goal.clone(),
             facts: self.credential.facts(),
@@ -106,16 +106,45 @@ impl<'a> Run<'a> {
                         return Err(self.stopped("internal", illegal.to_string()).await);
                     }
                 }
-                Err(error) => {
-                    return Err(self
-                        .stopped(
-                            "audit",
-                            format!("the audit trail cannot be written: {error}"),
-                        )
-                        .await);
-                }
+                Err(error) => return Err(self.unrecorded(&error).await),
             }
         }
+    }
+
+    /// The secret's only credential has a name now, and what it left before has none yet.
+    async fn take_over_unnamed(&mut self) -> Result<(), Box<RunFailure>> {
+        let (store, credential) = (self.options.store.as_ref(), self.credential);
+        let look = async {
+            let described = store.describe(&credential.secret).await?;
+            let notes = Notes::read(store, &credential.secret).await?;
+            Ok(Unnamed::of(credential, &described, &notes))
+        };
+        let unnamed = match look.await {
+            Ok(Some(unnamed)) => unnamed,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(self.store_failed("Observe", error).await),
+        };
+        let subject = unnamed.retiring.as_ref().map_or("", |id| id.as_str());
+        if let Err(error) = self.recorder.intend_to("name", subject) {
+            return Err(self.unrecorded(&error).await);
+        }
+        let began = Instant::now();
+        let taken = unnamed.take_over(store, credential).await;
+        let recorded = self
+            .recorder
+            .conclude_that("name", subject, taken.is_ok(), began.elapsed());
+        match (taken, recorded) {
+            (Err(error), _) => Err(self.store_failed("MoveLabel", error).await),
+            (Ok(()), Err(error)) => Err(self.unrecorded(&error).await),
+            (Ok(()), Ok(())) => Ok(()),
+        }
+    }
+
+    async fn store_failed(&mut self, name: &'static str, error: StoreError) -> Box<RunFailure> {
+        let Failed { problem, .. } = *Box::<Failed>::from(error);
+        self.problems.push((name, problem));
+        self.failed(self.ended(Reason::Store, NextAction::Retry))
+            .await
     }
 
     /// Carries out one command.
@@ -265,6 +294,11 @@ impl<'a> Run<'a> {
         self.problems.push(("Observe", problem));
         let reason = Reason::Unfinished(version);
         self.failed(self.ended(reason, NextAction::Repair)).await
+    }
+
+    async fn unrecorded(&mut self, error: &io::Error) -> Box<RunFailure> {
+        let message = format!("the audit trail cannot be written: {error}");
+        self.stopped("audit", message).await
     }
 
     /// The run ends because of the engine's own surroundings, not by the core's word; whatever was

@@ -19,6 +19,7 @@ use crate::{
     parking,
     problem::Failed,
     recorder::Recorder,
+    renamed::{LeftBehind, Unnamed, left_behind},
     snapshot::{labels_of, owed},
 };
 
@@ -63,6 +64,9 @@ pub struct Status {
     pub announced_at_ms: Option<u64>,
     /// How long AWSCURRENT did not log in during the last rotation.
     pub gap_ms: Option<u64>,
+    /// What stands in the secret under names that are not configured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_behind: Vec<LeftBehind>,
 }
 
 /// What is owed to a superseded value.
@@ -103,8 +107,11 @@ pub(crate) async fn status(
     credential: &Credential,
 ) -> Result<Status, StoreError> {
     let store = options.store.as_ref();
-    let description = store.describe(&credential.secret).await?;
-    let notes = Notes::read(store, &credential.secret).await?;
+    let mut description = store.describe(&credential.secret).await?;
+    let mut notes = Notes::read(store, &credential.secret).await?;
+    if let Some(unnamed) = Unnamed::of(credential, &description, &notes) {
+        unnamed.show(credential, &mut description, &mut notes);
+    }
     let labels = labels_of(&description, credential);
     let holder = |label| labels.holder(label).map(ToString::to_string);
     // Labels belong to the secret: what another credential's rotation made is that one's to finish.
@@ -167,6 +174,7 @@ pub(crate) async fn status(
             .credentials
             .get(&credential.name)
             .and_then(|notes| notes.gap_ms),
+        left_behind: left_behind(credential, &description, &notes),
         current,
     })
 }

@@ -39,6 +39,10 @@ pub(crate) fn credential(
         environment: table.environment().to_owned(),
         secret,
         name: table.credential().to_owned(),
+        beside: config
+            .beside(table)
+            .map(|other| other.credential().to_owned())
+            .collect(),
         plugin: granted,
         strategy: strategy.clone(),
         grace_seconds: table.grace_seconds(),

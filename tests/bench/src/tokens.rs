@@ -125,6 +125,7 @@ async fn rotate_and_compare() -> Result<Counted> {
             grace_seconds: Some(GRACE_SECONDS),
             lead_seconds: 0,
             rotate_after_days: None,
+            beside: Vec::new(),
         },
         engine: Engine::new(EngineOptions {
             store: store.clone(),

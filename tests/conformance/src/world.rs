@@ -422,6 +422,7 @@ impl<'k> World<'k> {
             grace_seconds: Some(GRACE_SECONDS),
             lead_seconds: 0,
             rotate_after_days: None,
+            beside: Vec::new(),
         }
     }
 

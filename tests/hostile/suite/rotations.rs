@@ -80,6 +80,7 @@ async fn rotate(does: &str, with: &str) -> Rotation {
         grace_seconds: Some(3600),
         lead_seconds: 0,
         rotate_after_days: None,
+        beside: Vec::new(),
     };
     let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
     let new = NewSecret {

@@ -1,10 +1,11 @@
 //! `keyturn status`: from what is stored, no target is touched.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use comfy_table::{Table, TableStyle};
-use keyturn_engine::Status;
+use keyturn_engine::{LeftBehind, Status};
 
 use crate::{
     cli::{Global, Names},
@@ -37,6 +38,9 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Names) -
         output::to_stdout(&serde_json::to_string(&statuses)?)?;
     } else {
         output::to_stdout(&table(&statuses).to_string())?;
+        for line in left_behind(&statuses) {
+            output::to_stdout(&line)?;
+        }
     }
     Ok(worst.into())
 }
@@ -86,6 +90,41 @@ fn table(statuses: &[Status]) -> Table {
         ]);
     }
     table
+}
+
+/// Once for each secret: every credential of it sees the same.
+fn left_behind(statuses: &[Status]) -> BTreeSet<String> {
+    let of_one = |status: &Status| {
+        let secret = status.secret.clone();
+        let left = status.left_behind.iter();
+        left.map(move |left| left_in(&secret, left))
+            .collect::<Vec<_>>()
+    };
+    statuses.iter().flat_map(of_one).collect()
+}
+
+fn left_in(secret: &str, left: &LeftBehind) -> String {
+    let name = output::name(secret, &left.credential);
+    let owes = left.owes.as_ref();
+    let owes = owes.map(|version| format!("version {version} waits for its end"));
+    let unfinished = left.unfinished.as_ref();
+    let unfinished = unfinished.map(|version| format!("version {version} is not in use yet"));
+    let what: Vec<_> = owes.into_iter().chain(unfinished).collect();
+    let what = what.join(", and ");
+    if left.credential.is_empty() {
+        return format!(
+            "{secret} held one credential without a name, of which {what}. Leave the table of that credential alone in the \
+             configuration and run `keyturn retire {secret}`: it takes that over; then put the other tables back"
+        );
+    }
+    let verb = match left.owes {
+        Some(_) => "retire",
+        None => "rotate",
+    };
+    format!(
+        "{name} is not configured any more, and its {what}. Give its table that name again and run `keyturn {verb} {name}`; \
+         rename it when that is done"
+    )
 }
 
 fn unfinished(status: &Status) -> String {

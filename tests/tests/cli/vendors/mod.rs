@@ -6,6 +6,7 @@ mod by_hand;
 mod keys;
 mod owed;
 mod refused;
+mod renamed;
 mod split;
 
 use std::fs;

@@ -1,0 +1,154 @@
+//! Credentials whose name in the configuration has changed. The name stands in notes and in a label, so that a new one
+//! finds nothing. What a secret's only credential left while it had no name is its own, and is taken over; of every
+//! other name it is shown what is left behind: whether that is the same credential, nobody can tell.
+
+use std::collections::BTreeSet;
+
+use keyturn_protocol::Label;
+use keyturn_store::{SecretDescription, SecretStore, StoreError, VersionId};
+use serde::Serialize;
+
+use crate::{credential::Credential, notes::Notes};
+
+/// What stands under a name that is not configured any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftBehind {
+    /// That name; empty if it had none.
+    pub credential: String,
+    /// The version whose value waits for its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owes: Option<String>,
+    /// The candidate of its rotation, or the version with an operator's answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
+}
+
+/// What a secret's only credential has under no name yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unnamed {
+    /// The version under the label without a name.
+    pub(crate) retiring: Option<VersionId>,
+    pub(crate) is_noted: bool,
+}
+
+impl Unnamed {
+    /// `None` where there is nothing, or other credentials might be meant.
+    pub(crate) fn of(
+        credential: &Credential,
+        described: &SecretDescription,
+        notes: &Notes,
+    ) -> Option<Self> {
+        if credential.name.is_empty() || !credential.beside.is_empty() {
+            return None;
+        }
+        let held = |label: &str| described.holder(label).map(|version| version.id.clone());
+        let is_own = |subject: &VersionId| {
+            let debtor = notes.debtor(subject.as_str());
+            debtor.is_none_or(|debtor| debtor.is_empty() || debtor == credential.name)
+        };
+        let retiring = held(Label::Retiring.as_str())
+            .filter(|_| credential.has_own(Label::Retiring))
+            .filter(is_own)
+            .filter(|subject| {
+                let named = held(&credential.label(Label::Retiring));
+                named.is_none_or(|named| named == *subject)
+            });
+        let is_noted = notes.credentials.contains_key("");
+        (retiring.is_some() || is_noted).then_some(Self { retiring, is_noted })
+    }
+
+    /// As it will be once it is taken over.
+    pub(crate) fn show(
+        &self,
+        credential: &Credential,
+        described: &mut SecretDescription,
+        notes: &mut Notes,
+    ) {
+        let own = credential.label(Label::Retiring);
+        let labels = described
+            .versions
+            .iter_mut()
+            .filter(|version| Some(&version.id) == self.retiring.as_ref())
+            .flat_map(|version| &mut version.labels);
+        for label in labels.filter(|label| *label == Label::Retiring.as_str()) {
+            *label = own.to_string();
+        }
+        notes.name_the_unnamed(&credential.name);
+    }
+
+    /// Each write may be the last one: what is left is taken over by the next run.
+    pub(crate) async fn take_over(
+        &self,
+        store: &dyn SecretStore,
+        credential: &Credential,
+    ) -> Result<(), StoreError> {
+        let secret = &credential.secret;
+        if let Some(subject) = &self.retiring {
+            let own = credential.label(Label::Retiring);
+            store.move_label(secret, &own, None, Some(subject)).await?;
+            let unnamed = Label::Retiring.as_str();
+            store
+                .move_label(secret, unnamed, Some(subject), None)
+                .await?;
+        }
+        Notes::update(store, secret, |notes| {
+            notes.name_the_unnamed(&credential.name);
+        })
+        .await
+    }
+}
+
+/// What is left behind in a secret under names that are not configured.
+pub(crate) fn left_behind(
+    credential: &Credential,
+    described: &SecretDescription,
+    notes: &Notes,
+) -> Vec<LeftBehind> {
+    let prefix = format!("{}_", Label::Retiring);
+    let labels = described
+        .versions
+        .iter()
+        .flat_map(|version| &version.labels);
+    let labelled = labels.filter_map(|label| label.strip_prefix(&prefix));
+    let names: BTreeSet<&str> = notes
+        .credentials
+        .keys()
+        .map(String::as_str)
+        .chain(labelled)
+        .collect();
+    let is_configured =
+        |name: &str| name == credential.name || credential.beside.iter().any(|other| other == name);
+    names
+        .into_iter()
+        .filter(|name| !is_configured(name))
+        .filter_map(|name| left_under(name, described, notes))
+        .collect()
+}
+
+fn left_under(name: &str, described: &SecretDescription, notes: &Notes) -> Option<LeftBehind> {
+    let held = |label: &str| described.holder(label).map(|version| version.id.as_str());
+    let current = held(Label::Current.as_str()).unwrap_or_default();
+    let pending = |label: &str| held(label).filter(|version| *version != current);
+    let known = notes.of(name);
+    let labelled = pending(&format!("{}_{name}", Label::Retiring)).or_else(|| {
+        let unnamed = pending(Label::Retiring.as_str());
+        unnamed.filter(|subject| known.obligation(subject).is_some())
+    });
+    let noted = || {
+        let owed = known.versions.get(current)?.owes.as_ref();
+        owed.filter(|owed| owed.new_version)
+            .map(|owed| owed.subject.as_str())
+    };
+    let made = [Label::InDoubt, Label::Pending, Label::Staged]
+        .into_iter()
+        .filter_map(|label| pending(label.as_str()))
+        .find(|version| notes.maker(version) == Some(name));
+    let answered = || Some(known.unused_answer(current)?.version.as_str());
+    let owes = labelled.or_else(noted).map(str::to_owned);
+    let unfinished = made.or_else(answered).map(str::to_owned);
+    (owes.is_some() || unfinished.is_some()).then(|| LeftBehind {
+        credential: name.to_owned(),
+        owes,
+        unfinished,
+    })
+}

@@ -1,0 +1,114 @@
+//! A credential that has another name in keyturn.toml than when it rotated.
+
+use keyturn_store::SecretStore as _;
+use serde_json::json;
+
+use super::{SECRET, Vendors, keys};
+use crate::support::secret;
+
+impl Vendors {
+    /// Google's key alone, under the name that the table's path ends in.
+    fn only_google_at(&self, path: &str) {
+        let table = self.table(path, "google", "");
+        self.workspace.configure(&table);
+    }
+}
+
+#[test]
+fn status_shows_what_a_renamed_credential_left_behind() {
+    let google = keys::google();
+    let vendors = Vendors::start(&[keys::google()]);
+    let first = vendors.workspace.labels(SECRET)["AWSCURRENT"].clone();
+    vendors.hand_out(&google, &google.new);
+    vendors.assist(&google, &google.new).succeeded();
+    assert!(vendors.status("google")["left_behind"].is_null());
+
+    vendors.only_google_at(&format!("secret.\"{SECRET}\".credential.login"));
+    let left = vendors.status("login")["left_behind"].clone();
+    assert_eq!(left, json!([{"credential": "google", "owes": first}]));
+    let shown = vendors.workspace.run(&["status"]).succeeded();
+    let named = format!("`keyturn retire {SECRET}#google`");
+    shown.says(&["not configured any more", &first, &named]);
+
+    // As it says.
+    vendors.configure(&[keys::google()], "");
+    vendors.take_back(&google, &google.old);
+    vendors.retire_now(&google).succeeded();
+    vendors.only_google_at(&format!("secret.\"{SECRET}\".credential.login"));
+    assert!(vendors.status("login")["left_behind"].is_null());
+}
+
+/// Every run of the secret waits for it, so that its name must be seen.
+#[test]
+fn status_shows_the_candidate_of_a_renamed_credential() {
+    let google = keys::google();
+    let vendors = Vendors::start(&[keys::google()]);
+    vendors
+        .assist(&google, &google.new)
+        .failed(5, &["refuses the new secret"]);
+    let pending = vendors.workspace.labels(SECRET)["AWSPENDING"].clone();
+    vendors.only_google_at(&format!("secret.\"{SECRET}\".credential.login"));
+    let shown = vendors.workspace.run(&["status"]).succeeded();
+    let named = format!("`keyturn rotate {SECRET}#google`");
+    shown.says(&["is not in use yet", &pending, &named]);
+}
+
+#[test]
+fn a_credential_that_got_a_name_takes_over_what_it_owes() {
+    let google = keys::google();
+    let vendors = Vendors::start(&[keys::google()]);
+    vendors.only_google_at(&format!("secret.\"{SECRET}\""));
+    vendors.hand_out(&google, &google.new);
+    let arguments = ["assist", SECRET, "--value-stdin"];
+    let answer = google.answer(&google.new);
+    let assisted = vendors.workspace.run_with(&arguments, &answer, &[]);
+    assisted.succeeded();
+    let unnamed = vendors.workspace.run(&["status", "--json"]).json();
+    assert_eq!(unnamed[0]["retirement"]["by_operator"], true);
+
+    // Among others nobody can tell whose it is.
+    vendors.configure(&[keys::google()], "");
+    assert!(vendors.status("google")["retirement"].is_null());
+    assert_eq!(vendors.status("google")["left_behind"][0]["credential"], "");
+    let shown = vendors.workspace.run(&["status"]).succeeded();
+    shown.says(&["held one credential without a name", "takes that over"]);
+
+    vendors.only_google_at(&format!("secret.\"{SECRET}\".credential.google"));
+    let named = vendors.status("google");
+    assert_eq!(named["retirement"], unnamed[0]["retirement"]);
+    assert_eq!(named["last_rotation_ms"], unnamed[0]["last_rotation_ms"]);
+    assert!(named["left_behind"].is_null());
+    vendors.retire_now(&google).failed(5, &["still works"]);
+    let labels = vendors.workspace.labels(SECRET);
+    assert!(labels.contains_key("KEYTURN_RETIRING_google"), "{labels:?}");
+    assert!(!labels.contains_key("KEYTURN_RETIRING"), "{labels:?}");
+    assert_eq!(vendors.status("google")["retirement"]["by_operator"], true);
+    vendors.take_back(&google, &google.old);
+    vendors.retire_now(&google).succeeded().says(&["is retired"]);
+}
+
+/// The process was killed between the two labels.
+#[test]
+fn what_is_taken_over_in_part_is_taken_over_by_the_next_run() {
+    let google = keys::google();
+    let vendors = Vendors::start(&[keys::google()]);
+    vendors.only_google_at(&format!("secret.\"{SECRET}\""));
+    vendors.hand_out(&google, &google.new);
+    let arguments = ["assist", SECRET, "--value-stdin"];
+    let answer = google.answer(&google.new);
+    let assisted = vendors.workspace.run_with(&arguments, &answer, &[]);
+    assisted.succeeded();
+    vendors.only_google_at(&format!("secret.\"{SECRET}\".credential.google"));
+    let (name, own) = (secret(SECRET), "KEYTURN_RETIRING_google");
+    vendors.workspace.on_store(|store| async move {
+        let described = store.describe(&name).await.unwrap();
+        let subject = described.holder("KEYTURN_RETIRING").unwrap();
+        let attached = store.move_label(&name, own, None, Some(&subject.id)).await;
+        attached.unwrap();
+    });
+    assert_eq!(vendors.status("google")["retirement"]["by_operator"], true);
+    vendors.retire_now(&google).failed(5, &["still works"]);
+    let labels = vendors.workspace.labels(SECRET);
+    assert!(!labels.contains_key("KEYTURN_RETIRING"), "{labels:?}");
+    assert!(labels.contains_key(own), "{labels:?}");
+}
