@@ -6,6 +6,8 @@
 
 mod file;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -23,6 +25,9 @@ pub use file::{Plugin as PluginTable, StoreKind};
 
 const KEY_BYTES_MAX: usize = 512;
 const PROBLEM_BYTES_MAX: usize = 2048;
+
+/// A label has the name of a credential in it, and at most 256 characters on AWS.
+const CREDENTIAL_CHARS_MAX: usize = 200;
 
 /// AWS's bounds of AutomaticallyAfterDays.
 const ROTATE_AFTER_DAYS: std::ops::RangeInclusive<u32> = 1..=1000;
@@ -240,6 +245,17 @@ impl Config {
         table: CredentialTable,
         key: String,
     ) -> Result<(), ConfigError> {
+        let chars = credential.chars().count();
+        if chars > CREDENTIAL_CHARS_MAX {
+            return Err(self.error(
+                Some(table.plugin.span()),
+                key,
+                format!(
+                    "the credential's name has {chars} characters; give it at most {CREDENTIAL_CHARS_MAX}, because a \
+                     label of the secret has it in its name"
+                ),
+            ));
+        }
         if let Some(days) = &table.rotate_after_days
             && !ROTATE_AFTER_DAYS.contains(days.get_ref())
         {
@@ -389,87 +405,4 @@ fn line_of(text: &str, span: &Range<usize>) -> usize {
         .take(span.start)
         .filter(|byte| *byte == b'\n')
         .count()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn problem(text: &str) -> String {
-        Config::parse(Path::new("keyturn.toml"), text.to_owned())
-            .unwrap_err()
-            .to_string()
-    }
-
-    const STORE: &str = "[store]\nkind = \"embedded\"\npath = \"store.db\"\n";
-
-    #[test]
-    fn an_unknown_key_is_named_with_its_line() {
-        let text = format!("{STORE}[secret.\"a\"]\nplugin = \"jwt\"\ngrace = 1\n");
-        let problem = problem(&text);
-        assert!(
-            problem.starts_with("keyturn.toml:6: secret.a.grace: unknown field `grace`"),
-            "{problem}"
-        );
-    }
-
-    #[test]
-    fn a_misplaced_secret_is_not_shown() {
-        for value in ["\"hunter2\"", "[\"hunter2\"]", "12345678"] {
-            let text = format!("{STORE}[secret.\"a\"]\nplugin = \"jwt\"\npassword = {value}\n");
-            let problem = problem(&text);
-            assert!(
-                problem.starts_with("keyturn.toml:6: secret.a.password"),
-                "{problem}"
-            );
-            assert!(
-                !problem.contains("hunter2") && !problem.contains("1234"),
-                "{problem}"
-            );
-        }
-        let text = format!("{STORE}[secret.\"a\"]\nplugin = \"jwt\"\napi_key = \"hunter2\"\n");
-        let problem = problem(&text);
-        assert!(
-            problem.contains("unknown field `api_key`") && !problem.contains("hunter2"),
-            "{problem}"
-        );
-    }
-
-    #[test]
-    fn a_secret_needs_a_plugin() {
-        let problem = problem(&format!("{STORE}[secret.\"a\"]\ngrace_seconds = 1\n"));
-        assert_eq!(
-            problem,
-            "keyturn.toml: secret.\"a\": `plugin` is missing; `keyturn plugin list` shows the plugins"
-        );
-    }
-
-    #[test]
-    fn days_are_bounded_as_on_aws() {
-        let problem = problem(&format!(
-            "{STORE}[secret.\"a\"]\nplugin = \"jwt\"\nrotate_after_days = 0\n"
-        ));
-        assert_eq!(
-            problem,
-            "keyturn.toml:6: secret.\"a\".rotate_after_days: give 1 to 1000 days"
-        );
-    }
-
-    #[test]
-    fn the_environment_comes_from_the_name() {
-        assert_eq!(environment_of("festival-prod/database"), "prod");
-        assert_eq!(environment_of("my-app-staging/jwt"), "staging");
-        assert_eq!(environment_of("database"), "");
-    }
-
-    #[test]
-    fn paths_are_relative_to_the_file() {
-        let config =
-            Config::parse(Path::new("/etc/keyturn/keyturn.toml"), STORE.to_owned()).unwrap();
-        assert_eq!(config.store.path, Path::new("/etc/keyturn/store.db"));
-        assert_eq!(
-            config.audit_path,
-            Path::new("/etc/keyturn/store.audit.jsonl")
-        );
-    }
 }

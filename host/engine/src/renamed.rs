@@ -70,7 +70,7 @@ impl Unnamed {
             .iter_mut()
             .filter(|version| Some(&version.id) == self.retiring.as_ref())
             .flat_map(|version| &mut version.labels);
-        for label in labels.filter(|label| *label == Label::Retiring.as_str()) {
+        for label in labels.filter(|label| label.as_str() == Label::Retiring.as_str()) {
             *label = own.to_string();
         }
         notes.name_the_unnamed(&credential.name);

@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
         let look = async {
             let described = store.describe(&credential.secret).await?;
             let notes = Notes::read(store, &credential.secret).await?;
-            Ok(Unnamed::of(credential, &described, &notes))
+            Ok::<_, StoreError>(Unnamed::of(credential, &described, &notes))
         };
         let unnamed = match look.await {
             Ok(Some(unnamed)) => unnamed,

@@ -2,7 +2,7 @@
 
 use keyturn_config::{Config, ConfigError, CredentialConfig};
 use keyturn_engine::Credential;
-use keyturn_runtime::Plugin;
+use keyturn_runtime::{Plugin, Strategy};
 use keyturn_store::SecretName;
 
 /// # Errors
@@ -12,17 +12,9 @@ pub(crate) fn credential(
     table: &CredentialConfig,
     plugin: &Plugin,
 ) -> Result<Credential, ConfigError> {
-    let strategies = &plugin.descriptor().strategies;
-    let strategy = match table.strategy() {
-        // The operator names the strategy; absent, it is the plugin's first. It is never guessed.
-        None => strategies.first(),
-        Some(name) => plugin.descriptor().strategy(name),
-    };
-    let Some(strategy) = strategy else {
-        let known: Vec<_> = strategies
-            .iter()
-            .map(|strategy| strategy.name.as_str())
-            .collect();
+    let Some(strategy) = strategy(table, plugin) else {
+        let strategies = plugin.descriptor().strategies.iter();
+        let known: Vec<_> = strategies.map(|strategy| strategy.name.as_str()).collect();
         let problem = format!(
             "plugin {} has the strategies {}",
             plugin.manifest().name,
@@ -49,4 +41,12 @@ pub(crate) fn credential(
         lead_seconds: table.lead_seconds(),
         rotate_after_days: table.rotate_after_days(),
     })
+}
+
+/// The operator names the strategy; absent, it is the plugin's first. It is never guessed.
+pub(crate) fn strategy<'a>(table: &CredentialConfig, plugin: &'a Plugin) -> Option<&'a Strategy> {
+    match table.strategy() {
+        None => plugin.descriptor().strategies.first(),
+        Some(name) => plugin.descriptor().strategy(name),
+    }
 }

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Instant};
 use anyhow::Result;
 use keyturn_config::{Config, CredentialConfig, StoreKind};
 use keyturn_engine::{Credential, Engine, EngineOptions, Event, EventSink, RandomIds, What};
+use keyturn_runtime::Plugin;
 use keyturn_store::{
     Clock, SecretName, SecretStore, SystemClock,
     embedded::{EmbeddedStore, MasterKey},
@@ -13,11 +14,14 @@ use keyturn_store::{
 
 use crate::{
     cli::Global,
-    credential::credential,
+    credential::{credential, strategy},
     exit::{self, Code, Failure},
     plugins::Plugins,
     sinks::{AuditLog, Fanout, PluginLog, Progress},
 };
+
+/// With the seven labels of the protocol at most 19 of AWS's 20, which leaves one to the operator.
+const ENDED_BY_OPERATOR_MAX: usize = 12;
 
 /// What a command leaves behind.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,10 +123,16 @@ impl Session {
             .await
             .map_err(|error| refuse(config.plugin_error(&self.config, format!("{error:#}"))))?;
         let settings = self.config.grant(config).map_err(refuse)?.settings;
+        let mut beside = Vec::new();
         for other in self.config.beside(config) {
             // One that cannot be loaded is reported in its own turn, and changes nothing.
-            if let Ok(neighbour) = plugins.load(other.plugin()).await
-                && let Ok(theirs) = self.config.grant(other)
+            if let Ok(neighbour) = plugins.load(other.plugin()).await {
+                beside.push((other, neighbour));
+            }
+        }
+        self.must_have_labels_left(config, &plugin, &beside)?;
+        for (other, neighbour) in beside {
+            if let Ok(theirs) = self.config.grant(other)
                 && let Some(member) = plugin.contests(&settings, &neighbour, &theirs.settings)
             {
                 let problem = format!(
@@ -135,6 +145,33 @@ impl Session {
             }
         }
         credential(&self.config, config, &plugin).map_err(refuse)
+    }
+
+    /// Each old value that an operator ends has a label of its own. Said before an operator is asked for anything: the
+    /// store would refuse the label at the last step.
+    fn must_have_labels_left(
+        &self,
+        config: &CredentialConfig,
+        plugin: &Plugin,
+        beside: &[(&CredentialConfig, Plugin)],
+    ) -> Result<(), Failure> {
+        let ended_by_operator = |config: &CredentialConfig, plugin: &Plugin| {
+            strategy(config, plugin).is_some_and(|strategy| strategy.needs_operator)
+        };
+        let others = beside
+            .iter()
+            .filter(|(other, plugin)| ended_by_operator(other, plugin))
+            .count();
+        if !ended_by_operator(config, plugin) || others < ENDED_BY_OPERATOR_MAX {
+            return Ok(());
+        }
+        let problem = format!(
+            "{} holds {} credentials whose old values an operator ends, and each needs a label; AWS allows 20 labels for \
+             a secret, so that {ENDED_BY_OPERATOR_MAX} such credentials can share one; give the others a secret of their own",
+            config.secret(),
+            others + 1
+        );
+        Err(refuse(config.error(&self.config, problem)))
     }
 
     /// Leaves one file behind. Without it nothing is lost, SQLite's log stays beside the store.

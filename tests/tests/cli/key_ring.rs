@@ -211,9 +211,7 @@ fn a_ring_that_was_made_by_hand_ends_by_the_same_word() {
         "ring": {"first": {"value": FIRST}},
     });
     let put = ["secret", "put", NAME, "--value-stdin"];
-    workspace
-        .run_with(&put, &made.to_string(), &[])
-        .succeeded();
+    workspace.run_with(&put, &made.to_string(), &[]).succeeded();
     let status = workspace.run(&["status", NAME, "--json"]).json();
     assert_eq!(status[0]["retirement"]["by_word"], true);
     workspace.run(&["retire", NAME]).failed(7, &["first"]);

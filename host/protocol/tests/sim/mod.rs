@@ -9,6 +9,7 @@ pub mod explore;
 pub mod faults;
 pub mod goals;
 pub mod kind;
+mod operators;
 mod people;
 pub mod places;
 pub mod sabotage;

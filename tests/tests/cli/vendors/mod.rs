@@ -307,6 +307,29 @@ fn two_credentials_of_one_profile_do_not_share_a_secret() {
         .failed(3, &["sendgrid_api_key", "is also written by", "#other"]);
 }
 
+/// The store would refuse the label of the last one only after its operator has made a key.
+#[test]
+fn more_credentials_of_operators_than_labels_are_refused_before_anybody_is_asked() {
+    let keys = keys::sentry();
+    let vendors = Vendors::start(std::slice::from_ref(&keys));
+    let tables = |count: usize| {
+        let table = |number| {
+            let name = format!("secret.\"{SECRET}\".credential.c{number}");
+            vendors.table(&name, "sentry", "")
+        };
+        (0..count).map(table).collect::<String>()
+    };
+    let internal = format!("[secret.\"{SECRET}\".credential.internal]\nplugin = \"api-key\"\n");
+    vendors.workspace.configure(&(tables(13) + &internal));
+    vendors
+        .rotate("c0")
+        .failed(3, &["holds 13 credentials", "20 labels", "12 such"]);
+    vendors.rotate("internal").succeeded();
+    // With one less it is only the member that they share.
+    vendors.workspace.configure(&(tables(12) + &internal));
+    vendors.rotate("c0").failed(3, &["is also written by"]);
+}
+
 /// An operator may take days to end an old key. Nobody else of the secret waits for that, and each old key stays under
 /// a label until it is proven dead, whichever ends first.
 #[test]

@@ -25,13 +25,7 @@ fn what_cannot_be_asked_about_ends_by_a_word_while_awscurrent_works() {
     vendors
         .workspace
         .plant(SECRET, &current, &planted, &["AWSCURRENT"]);
-    note_that_it_owes(
-        &vendors.workspace,
-        SECRET,
-        "google",
-        &current,
-        &placeholder,
-    );
+    note_that_it_owes(&vendors.workspace, SECRET, "google", &current, &placeholder);
 
     vendors
         .retire_now(&google)

@@ -84,7 +84,10 @@ fn a_credential_that_got_a_name_takes_over_what_it_owes() {
     assert!(!labels.contains_key("KEYTURN_RETIRING"), "{labels:?}");
     assert_eq!(vendors.status("google")["retirement"]["by_operator"], true);
     vendors.take_back(&google, &google.old);
-    vendors.retire_now(&google).succeeded().says(&["is retired"]);
+    vendors
+        .retire_now(&google)
+        .succeeded()
+        .says(&["is retired"]);
 }
 
 /// The process was killed between the two labels.
