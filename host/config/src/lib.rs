@@ -6,8 +6,6 @@
 
 mod file;
 mod read;
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -406,3 +404,6 @@ fn line_of(text: &str, span: &Range<usize>) -> usize {
         .filter(|byte| *byte == b'\n')
         .count()
 }
+
+#[cfg(test)]
+mod tests;

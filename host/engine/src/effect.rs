@@ -16,7 +16,7 @@ use crate::{
     kept::how_of,
     notes::{Answered, Notes, Obligation, OperatorSteps},
     parking::needs_answer,
-    problem::{Failed, Problem, kebab},
+    problem::{Failed, Problem},
     snapshot::{labels_of, observe},
 };
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keyturn_protocol::{Applied, Failure, Label, Labels, Liveness, NextAction, Reason};
 use keyturn_runtime::{Finding, InputRequest, MemberReport, Status as CallStatus};
-use keyturn_store::{SecretDescription, StoreError};
+use keyturn_store::{SecretDescription, SecretStore, StoreError};
 use serde::Serialize;
 
 use crate::{
@@ -107,11 +107,7 @@ pub(crate) async fn status(
     credential: &Credential,
 ) -> Result<Status, StoreError> {
     let store = options.store.as_ref();
-    let mut description = store.describe(&credential.secret).await?;
-    let mut notes = Notes::read(store, &credential.secret).await?;
-    if let Some(unnamed) = Unnamed::of(credential, &description, &notes) {
-        unnamed.show(credential, &mut description, &mut notes);
-    }
+    let (description, notes) = look(store, credential).await?;
     let labels = labels_of(&description, credential);
     let holder = |label| labels.holder(label).map(ToString::to_string);
     // Labels belong to the secret: what another credential's rotation made is that one's to finish.
@@ -141,7 +137,7 @@ pub(crate) async fn status(
     let of_credential = notes.of(&credential.name);
     let answer = of_credential.unused_answer(current.as_deref().unwrap_or_default());
     let answered = answer.is_some();
-    let waiting = of_credential.waiting;
+    let (waiting, gap_ms) = (of_credential.waiting, of_credential.gap_ms);
     Ok(Status {
         secret: credential.secret.to_string(),
         credential: credential.name.clone(),
@@ -170,13 +166,23 @@ pub(crate) async fn status(
         in_doubt: own(Label::InDoubt),
         staged: own(Label::Staged),
         announced_at_ms: known.announced_at_ms,
-        gap_ms: notes
-            .credentials
-            .get(&credential.name)
-            .and_then(|notes| notes.gap_ms),
+        gap_ms,
         left_behind: left_behind(credential, &description, &notes),
         current,
     })
+}
+
+/// What an earlier time without a name left is shown as the credential's, though no run has taken it over yet.
+async fn look(
+    store: &dyn SecretStore,
+    credential: &Credential,
+) -> Result<(SecretDescription, Notes), StoreError> {
+    let mut description = store.describe(&credential.secret).await?;
+    let mut notes = Notes::read(store, &credential.secret).await?;
+    if let Some(unnamed) = Unnamed::of(credential, &description, &notes) {
+        unnamed.show(credential, &mut description, &mut notes);
+    }
+    Ok((description, notes))
 }
 
 /// Nothing is owed to a value that somebody has put back, but to what was in use meanwhile. What a word ends is asked of the value, as `retire` does.

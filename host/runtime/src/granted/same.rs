@@ -16,9 +16,8 @@ impl GrantedPlugin {
     /// Compares the members that the credential owns and that may be secret; what a value has superseded does not
     /// count. Values without such members are compared as they are.
     pub fn is_same_credential(&self, one: &SecretString, other: &SecretString) -> bool {
-        same(one.expose_secret(), other.expose_secret(), |name| {
-            self.may_be_secret(name) && !name.starts_with(SUPERSEDED)
-        })
+        let (one, other) = (one.expose_secret(), other.expose_secret());
+        same(one, other, |name| self.may_be_secret(name))
     }
 
     /// The same of all that the credential owns and that may be secret, superseded or not.
@@ -34,8 +33,9 @@ impl GrantedPlugin {
     }
 }
 
-fn same(one: &str, other: &str, is_compared: impl Fn(&str) -> bool) -> bool {
-    let of = |text| meanings(text, &is_compared).unwrap_or_default();
+fn same(one: &str, other: &str, may_be_secret: impl Fn(&str) -> bool) -> bool {
+    let is_in_use = |name: &str| may_be_secret(name) && !name.starts_with(SUPERSEDED);
+    let of = |text| meanings(text, is_in_use).unwrap_or_default();
     let (ones, others) = (of(one), of(other));
     match ones.is_empty() && others.is_empty() {
         true => one == other,
@@ -44,8 +44,8 @@ fn same(one: &str, other: &str, is_compared: impl Fn(&str) -> bool) -> bool {
 }
 
 /// Objects that both lack such members are the same to the credential.
-fn untouched(one: &str, other: &str, is_compared: impl Fn(&str) -> bool) -> bool {
-    let of = |text| meanings(text, &is_compared);
+fn untouched(one: &str, other: &str, may_be_secret: impl Fn(&str) -> bool) -> bool {
+    let of = |text| meanings(text, &may_be_secret);
     match of(one).zip(of(other)) {
         Some((ones, others)) => ones == others,
         None => one == other,
