@@ -83,8 +83,7 @@ impl Profile {
                 }
             }
         }
-        let parameters = self.parameters.iter();
-        members.extend(parameters.map(|parameter| parameter.member.clone()));
+        members.extend(self.reads.iter().cloned());
         members
     }
 }

@@ -1,18 +1,11 @@
-//! What a stored value holds of the credential: the profile's fields under the names that this value uses, the
-//! parameters, and the parts that tell where a secret belongs.
+//! What a stored value holds of the credential: the profile's fields under the names that this value uses,
+//! whose secret it is, and the parts that tell where a secret belongs.
 
 use keyturn_sdk::{Error, Members, SecretText, Version};
 
 use crate::profile::{Field, Vendor};
 use crate::sign;
 use crate::values::Values;
-
-/// Which one says whose secret it is where both do.
-#[derive(Clone, Copy)]
-enum Stronger {
-    Setting,
-    Member,
-}
 
 pub(crate) struct Holding {
     pub(crate) members: Members,
@@ -84,21 +77,6 @@ impl Holding {
 
     /// Everything that requests are filled with.
     pub(crate) fn values(&self, vendor: &Vendor, whose: &str) -> Result<Values, Error> {
-        self.filled(vendor, Stronger::Setting, whose)
-    }
-
-    /// The same for a value that may be older than the settings, once for each name that may be the secret's: the one
-    /// that is stored with it, and the setting.
-    pub(crate) fn ways(&self, vendor: &Vendor, whose: &str) -> Result<Vec<Values>, Error> {
-        let mut ways = vec![self.filled(vendor, Stronger::Member, whose)?];
-        let named = |stronger| self.named(vendor, stronger);
-        if named(Stronger::Member)? != named(Stronger::Setting)? {
-            ways.push(self.filled(vendor, Stronger::Setting, whose)?);
-        }
-        Ok(ways)
-    }
-
-    fn filled(&self, vendor: &Vendor, stronger: Stronger, whose: &str) -> Result<Values, Error> {
         let mut values = Values::default();
         for (field, held) in vendor.profile.fields.iter().zip(&self.held) {
             let Some(text) = held.exposed() else {
@@ -116,42 +94,26 @@ impl Holding {
                 values.add(name, text.to_owned());
             }
         }
-        for (name, text) in self.named(vendor, stronger)? {
-            values.add(name, text);
+        for (member, text) in self.owner(vendor)? {
+            values.add(member, text);
         }
         Ok(values)
     }
 
-    /// Whose secret it is, by name: from the setting, else from the member.
-    pub(crate) fn parameters<'a>(
-        &self,
-        vendor: &'a Vendor,
-    ) -> Result<Vec<(&'a str, String)>, Error> {
-        self.named(vendor, Stronger::Setting)
-    }
-
-    fn named<'a>(
-        &self,
-        vendor: &'a Vendor,
-        stronger: Stronger,
-    ) -> Result<Vec<(&'a str, String)>, Error> {
-        let parameters = vendor.profile.parameters.iter().map(|parameter| {
-            let (name, member) = (&parameter.name, &parameter.member);
-            let setting = vendor.setting(name).map(str::to_owned);
-            let text = match stronger {
-                Stronger::Setting if setting.is_some() => setting,
-                Stronger::Setting => self.members.get(member)?,
-                Stronger::Member => self.members.get(member)?.or(setting),
-            };
-            let text = text.ok_or_else(|| {
+    /// Whose secret it is, by name. That stands in the value and in no setting: asked about under the name that a setting
+    /// has now, a secret of the name before would look dead.
+    pub(crate) fn owner<'a>(&self, vendor: &'a Vendor) -> Result<Vec<(&'a str, String)>, Error> {
+        let owner = vendor.profile.reads.iter().map(|member| {
+            let text: Option<String> = self.members.get(member)?;
+            let text = text.filter(|text| !text.is_empty()).ok_or_else(|| {
                 Error::invalid_secret(format!(
-                    "neither the setting `{name}` nor the member `{member}` of the secret says for which {name} the \
-                     secret is; add one of them"
+                    "the secret has no member `{member}`, which says whose it is at {}; add it with `keyturn secret put`",
+                    vendor.profile.vendor
                 ))
             })?;
-            Ok((name.as_str(), text))
+            Ok((member.as_str(), text))
         });
-        parameters.collect()
+        owner.collect()
     }
 
     /// A part that says where the secret belongs, if it can be read.

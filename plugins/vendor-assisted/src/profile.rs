@@ -36,8 +36,9 @@ pub(crate) struct Profile {
     pub(crate) end: Option<Steps>,
     /// The first is the secret, the others go with it.
     pub(crate) fields: Vec<Field>,
+    /// Members that say whose the secret is, and that a request needs besides.
     #[serde(default)]
-    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) reads: Vec<String>,
     #[serde(default)]
     pub(crate) same: Vec<Same>,
     /// JSON Schemas of the profile's own settings.
@@ -76,14 +77,6 @@ pub(crate) struct Field {
     pub(crate) format: Format,
     /// The form of values that the vendor has switched off for good.
     pub(crate) switched_off: Option<Text>,
-}
-
-/// What a request needs besides: from the setting of that name, else from a member.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Parameter {
-    pub(crate) name: String,
-    pub(crate) member: String,
 }
 
 /// A part that must equal AWSCURRENT's, or the setting's where that is given.
@@ -288,6 +281,8 @@ mod tests {
             "{}",
             r#"{"profile":"nobody"}"#,
             r#"{"profile":"google","sender":"a@example.org"}"#,
+            // Whose secret it is changes with the secret, and so stands beside it.
+            r#"{"profile":"google","client_id":"a"}"#,
         ] {
             let refused = of(wrong).err().unwrap();
             assert_eq!(refused.kind, keyturn_sdk::ErrorKind::InvalidSettings);

@@ -162,7 +162,7 @@ mod tests {
         for name in [
             "apple_key_id",
             "apple_team_id",
-            "client_id",
+            "apple_client_id",
             "firebase_credentials.private_key_id",
             "firebase_credentials.client_email",
         ] {

@@ -317,12 +317,18 @@ fn a_dsn_is_checked_by_its_form_and_place() {
 
 /// It is said before the operator makes a secret that is shown once.
 #[test]
-fn a_client_must_be_named_by_setting_or_member() {
-    let ctx = ctx(profile("google"), &json!({"google_client_secret": "old"}));
-    let asked = VendorAssisted::create(&ctx, &fake::create_request(Purpose::Replace, 60));
-    let error = asked.err().unwrap();
-    assert!(
-        error.message.contains("`client_id`") && error.message.contains("`google_client_id`"),
-        "{error}"
-    );
+fn a_client_must_be_named_in_the_value() {
+    for value in [
+        json!({"google_client_secret": "old"}),
+        json!({"google_client_secret": "old", "google_client_id": ""}),
+    ] {
+        let ctx = ctx(profile("google"), &value);
+        let asked = VendorAssisted::create(&ctx, &fake::create_request(Purpose::Replace, 60));
+        let error = asked.err().unwrap();
+        assert_eq!(error.kind, ErrorKind::InvalidSecret);
+        assert!(
+            error.message.contains("no member `google_client_id`"),
+            "{error}"
+        );
+    }
 }

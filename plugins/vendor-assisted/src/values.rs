@@ -1,4 +1,4 @@
-//! The texts that a request is filled with, by name: members of the secret, their parts, parameters. There is no
+//! The texts that a request is filled with, by name: members of the secret, their parts, settings. There is no
 //! `Debug`, for most of them are secret.
 
 use keyturn_sdk::Error;

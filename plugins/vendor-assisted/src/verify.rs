@@ -109,10 +109,8 @@ fn suspects(profile: &Profile) -> String {
     if profile.sign.is_some() {
         suspects.push("the clock of this machine".to_owned());
     }
-    for parameter in &profile.parameters {
-        let (name, member) = (&parameter.name, &parameter.member);
-        suspects.push(format!("the setting `{name}` and the member `{member}`"));
-    }
+    let members = profile.reads.iter();
+    suspects.extend(members.map(|member| format!("the member `{member}`")));
     suspects.push("grant.endpoint.api".to_owned());
     suspects.join(", ")
 }
@@ -176,11 +174,11 @@ pub(crate) fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> 
     if holding.is_switched_off(&vendor) {
         return Ok(Verdict::new(Liveness::Dead));
     }
-    let ways = holding.ways(&vendor, "the value to probe")?;
+    let values = holding.values(&vendor, "the value to probe")?;
     let Some(check) = &profile.check else {
         return Ok(Verdict::new(Liveness::Unknown));
     };
-    if is_accepted(profile, check, &ways, "the secret in question")? {
+    if is_accepted(profile, check, &values, "the secret in question")? {
         return Ok(Verdict::new(Liveness::Live));
     }
     let current = Holding::read(&vendor, &ctx.current, "AWSCURRENT")?;
@@ -194,9 +192,7 @@ pub(crate) fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> 
         ));
         return Ok(Verdict::new(Liveness::Unknown));
     }
-    for values in &ways {
-        ask::wrong_is_refused(profile, check, values)?;
-    }
+    ask::wrong_is_refused(profile, check, &values)?;
     Ok(Verdict::new(Liveness::Dead))
 }
 
@@ -210,29 +206,22 @@ fn liveness_of_current(
     if current.must_be_whole(vendor, whose).is_err() {
         return Ok(Liveness::Unknown);
     }
-    let ways = current.ways(vendor, whose)?;
-    let is_accepted = is_accepted(&vendor.profile, check, &ways, whose)?;
-    Ok(if is_accepted {
+    let values = current.values(vendor, whose)?;
+    Ok(if is_accepted(&vendor.profile, check, &values, whose)? {
         Liveness::Live
     } else {
         Liveness::Dead
     })
 }
 
-/// Under one of its names.
 fn is_accepted(
     profile: &Profile,
     check: &Check,
-    ways: &[Values],
+    values: &Values,
     whose: &str,
 ) -> Result<bool, Error> {
-    for values in ways {
-        let (meaning, _) = ask::check(profile, check, values, whose)?;
-        if meaning != Meaning::Dead {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let (meaning, _) = ask::check(profile, check, values, whose)?;
+    Ok(meaning != Meaning::Dead)
 }
 
 fn unverified(parts: &[String]) -> Finding {

@@ -111,33 +111,31 @@ fn a_wrong_clock_kills_no_key_and_throws_none_away() {
 }
 
 #[test]
-fn a_secret_is_asked_about_under_each_name_that_may_be_its_own() {
-    let settings = json!({"profile": "google", "client_id": "b"});
+fn a_secret_is_asked_about_under_the_name_that_is_stored_with_it() {
     let value = |which: &str, client: &str| {
         let secret = google_secret(which);
         json!({"google_client_secret": secret, "google_client_id": client})
     };
-    let ctx = ctx(settings, &value("new", "b"));
+    // Another client's secret is AWSCURRENT since.
+    let ctx = ctx(profile("google"), &value("new", "b"));
     let old = value("old", "a");
-    // The setting named another client since.
     let host = || google(&[("a", "old"), ("b", "new")]);
-    assert_eq!(probed(host(), &ctx, &old), Liveness::Live);
-    // The setting was right all along, and the member is not.
-    let host = || google(&[("b", "old"), ("b", "new")]);
     assert_eq!(probed(host(), &ctx, &old), Liveness::Live);
     assert_eq!(probed(google(&[("b", "new")]), &ctx, &old), Liveness::Dead);
 }
 
 #[test]
 fn a_name_that_became_wrong_is_told_where_nothing_is_accepted() {
-    let settings = json!({"profile": "google", "client_id": "wrong"});
-    let value = |which: &str| json!({"google_client_secret": google_secret(which)});
-    let ctx = ctx(settings, &value("old"));
+    let value = |which: &str| json!({"google_client_secret": google_secret(which), "google_client_id": "wrong"});
+    let ctx = ctx(profile("google"), &value("old"));
     let host = || google(&[("right", "old"), ("right", "new")]);
     assert_eq!(probed(host(), &ctx, &value("older")), Liveness::Unknown);
     let error = judged(host(), &ctx, &value("new")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Auth);
-    assert!(error.message.contains("the setting `client_id`"), "{error}");
+    assert!(
+        error.message.contains("the member `google_client_id`"),
+        "{error}"
+    );
 }
 
 /// The vendor may need a while, and what it showed once would be gone.
