@@ -50,6 +50,22 @@ impl Engine {
         self.run_with(credential, goal, Vec::new()).await
     }
 
+    /// The same where AWSCURRENT is not tried before an operator is asked for another value: it is known to be lost, or
+    /// the answer is there and only the questions are needed.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_without_preflight(
+        &self,
+        credential: &Credential,
+        goal: Goal,
+    ) -> Result<(Outcome, Report), Box<RunFailure>> {
+        Run::new(&self.options, credential, goal, Vec::new())
+            .without_preflight()
+            .drive()
+            .await
+    }
+
     /// The same with an operator's answers to what an earlier run asked for ([`Report::asks`]).
     ///
     /// # Errors

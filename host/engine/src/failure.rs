@@ -16,6 +16,8 @@ pub struct RunFailure {
     pub problem: Option<Problem>,
     /// Whether the run made a version AWSCURRENT before it failed.
     pub promoted: Option<Promoted>,
+    /// Whether an operator would have been asked for a new value, had AWSCURRENT been seen to work.
+    pub nobody_asked: bool,
     pub report: Report,
 }
 
@@ -68,7 +70,11 @@ impl RunFailure {
 
     /// What to do next, in one sentence.
     pub fn next(&self) -> String {
-        words::next(&self.failure, self.problem.as_ref(), &self.name)
+        let next = words::next(&self.failure, self.problem.as_ref(), &self.name);
+        match self.nobody_asked {
+            true => format!("{next} {}", words::ask_all_the_same(&self.name)),
+            false => next,
+        }
     }
 
     fn store_problem(&self) -> Option<&Problem> {
@@ -103,6 +109,9 @@ impl fmt::Display for RunFailure {
         if let Some(Promoted { version, certain }) = &self.promoted {
             let now = if *certain { "is" } else { "may be" };
             write!(f, " AWSCURRENT {now} {version} now.")?;
+        }
+        if self.nobody_asked {
+            write!(f, " {}", words::NOBODY_ASKED)?;
         }
         write!(f, " {}", self.next())
     }

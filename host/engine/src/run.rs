@@ -35,6 +35,10 @@ pub(crate) struct Run<'a> {
     goal: Goal,
     /// An operator's answers.
     inputs: Vec<Input>,
+    /// Whether AWSCURRENT is tried before an operator is asked for another value.
+    preflight: bool,
+    /// The last command was that trial.
+    in_preflight: bool,
     recorder: Recorder<'a>,
     values: ValuesRead,
     /// What has failed and not gone well since, by command, the newest last.
@@ -58,6 +62,9 @@ impl<'a> Run<'a> {
             options,
             credential,
             goal,
+            // Whoever brings the answer is not asked.
+            preflight: inputs.is_empty(),
+            in_preflight: false,
             inputs,
             recorder,
             values: ValuesRead::default(),
@@ -65,6 +72,14 @@ impl<'a> Run<'a> {
             promoted: None,
             elsewhere: None,
             touched: Applied::No,
+        }
+    }
+
+    /// AWSCURRENT is known to be lost, or the answer is on its way.
+    pub(crate) fn without_preflight(self) -> Self {
+        Self {
+            preflight: false,
+            ..self
         }
     }
 
@@ -86,6 +101,7 @@ impl<'a> Run<'a> {
             goal: self.goal.clone(),
             facts: self.credential.facts(),
             limits: Limits::default(),
+            preflight: self.preflight,
         });
         loop {
             let answer = match rotation.poll() {
@@ -153,6 +169,7 @@ impl<'a> Run<'a> {
     /// Those of the audit trail: an effect without its intent on record is not made.
     async fn perform(&mut self, command: &Command, rule: Option<Rule>) -> io::Result<Event> {
         self.recorder.intend(command, rule)?;
+        self.in_preflight = rule == Some(Rule::PreflightBeforeAsking);
         let began = Instant::now();
         let mut effects = Effects {
             source: self.source(),
@@ -259,6 +276,7 @@ impl<'a> Run<'a> {
             failure,
             problem: problem.map(|(_, problem)| problem),
             promoted,
+            nobody_asked: self.in_preflight,
             report: Report::default(),
         };
         let outcome = if ended.is_refusal() {

@@ -48,6 +48,7 @@ pub(crate) async fn observe(
         owed,
         announced,
         never_applied,
+        answered: notes.of(&credential.name).answered.is_some(),
     };
     Ok(Observed {
         snapshot,

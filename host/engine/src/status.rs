@@ -266,6 +266,7 @@ async fn unanswered(
         },
         problem: Some(failed.problem),
         promoted: None,
+        nobody_asked: false,
         report: recorder.finish("failed", None).await,
     })
 }

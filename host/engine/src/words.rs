@@ -142,6 +142,18 @@ pub(crate) fn applied(applied: Applied) -> &'static str {
     }
 }
 
+/// Of a run whose preflight failed.
+pub(crate) const NOBODY_ASKED: &str =
+    "Nobody was asked for a new value: making it may end the present one.";
+
+/// What to do besides, after such a run.
+pub(crate) fn ask_all_the_same(name: &str) -> String {
+    format!(
+        "If AWSCURRENT is dead or leaked and has to be replaced as things are, `keyturn assist {name} \
+         --without-preflight` asks all the same."
+    )
+}
+
 /// What to do.
 pub(crate) fn next(failure: &Failure, problem: Option<&Problem>, name: &str) -> String {
     match failure.next {

@@ -168,12 +168,23 @@ pub(crate) struct Assist {
     /// Rotate although the previous value's grace is not over; whoever still uses it is locked out.
     #[arg(long)]
     pub(crate) now: bool,
+    /// Ask although AWSCURRENT was not seen to work: it is dead or leaked, or its vendor is out of reach. Where a new
+    /// value ends the present one, a wrong grant or setting shows only then.
+    #[arg(long)]
+    pub(crate) without_preflight: bool,
     /// Read the answer from a file.
     #[arg(long, value_name = "FILE", conflicts_with = "value_stdin")]
     pub(crate) value_file: Option<PathBuf>,
     /// Read the answer from standard input.
     #[arg(long)]
     pub(crate) value_stdin: bool,
+}
+
+impl Assist {
+    /// Whether the answer comes along and nobody is asked.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.value_stdin || self.value_file.is_some()
+    }
 }
 
 #[derive(Debug, Args)]

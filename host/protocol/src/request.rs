@@ -13,6 +13,9 @@ pub struct Request {
     pub facts: StrategyFacts,
     /// How often to try.
     pub limits: Limits,
+    /// Whether the current value is tried before an operator is asked for another one. Not where the answer is there
+    /// already, nor where the current value is known to be lost.
+    pub preflight: bool,
 }
 
 /// What a run shall reach.

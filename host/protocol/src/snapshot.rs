@@ -30,6 +30,9 @@ pub struct Snapshot {
     /// Whether the version under `KEYTURN_INDOUBT` is known never to have reached the target: `set`
     /// was called on it, and every call was answered with `applied: no`. Where nobody knows, false.
     pub never_applied: bool,
+    /// Whether an operator's answer is stored that no promotion has used: it was asked for, and nobody has to be asked
+    /// again.
+    pub answered: bool,
 }
 
 impl Snapshot {

@@ -10,8 +10,8 @@ mod key;
 mod verify;
 
 use keyturn_sdk::{
-    Context, CreateRequest, Created, Descriptor, Error, InputRequest, Outcome, Purpose, Retirement,
-    RetirementPlan, Rotator, Strategy, TargetEffect, Verdict, Version,
+    Context, CreateRequest, Created, Descriptor, Error, Finding, InputRequest, Outcome, Purpose,
+    Retirement, RetirementPlan, Rotator, Strategy, TargetEffect, Verdict, Version,
 };
 
 /// The old key works for a day, for whoever still holds it.
@@ -67,6 +67,10 @@ impl Rotator for StripeAssisted {
 
     fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> {
         verify::probe(ctx, subject)
+    }
+
+    fn check(ctx: &Context) -> Result<Vec<Finding>, Error> {
+        verify::check(ctx)
     }
 }
 

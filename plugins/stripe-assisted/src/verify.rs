@@ -1,4 +1,4 @@
-//! `test` and `probe`: what a key opens, asked of Stripe itself.
+//! `test`, `probe` and `check`: what a key opens, asked of Stripe itself.
 
 use crate::account::{self, Answer};
 use crate::fields;
@@ -105,6 +105,29 @@ pub(crate) fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> 
     }
     account::wrong_key_is_refused(&key)?;
     Ok(Verdict::new(Liveness::Dead))
+}
+
+/// Before an operator is asked: whether the way to Stripe leads there. A dead key is no reason not to ask for another,
+/// which takes nothing from anybody.
+pub(crate) fn check(ctx: &Context) -> Result<Vec<Finding>, Error> {
+    let key = fields::key(&ctx.current, "AWSCURRENT")?;
+    account::wrong_key_is_refused(&key)?;
+    let finding = |level, summary: &str, fix: Option<&str>| Finding {
+        id: "current-live".to_owned(),
+        level,
+        summary: summary.to_owned(),
+        fix: fix.map(str::to_owned),
+    };
+    Ok(vec![match account::ask(&key, "AWSCURRENT's key")? {
+        Answer::Account(_) | Answer::Restricted { .. } => {
+            finding(Level::Ok, "Stripe accepts AWSCURRENT's key", None)
+        }
+        Answer::Refused => finding(
+            Level::Warning,
+            "Stripe refuses AWSCURRENT's key, so that a new one's account cannot be compared with it",
+            Some("set settings.account, if it is not set"),
+        ),
+    }])
 }
 
 #[cfg(test)]
@@ -247,6 +270,21 @@ mod tests {
             panic!("it says why")
         };
         assert!(line.message.contains("AWSCURRENT's too"), "{line:?}");
+    }
+
+    #[test]
+    fn a_dead_key_is_said_and_keeps_nobody_from_asking_for_another() {
+        let checked = |host: fake::Host| {
+            let _host = host.install();
+            let ctx = fake::context("assisted", &format!(r#"{{"secret_key":"{OLD}"}}"#));
+            check(&ctx)
+        };
+        let level = |host| checked(host).unwrap()[0].level;
+        assert_eq!(level(stripe(&[(OLD, 200, ONE)])), Level::Ok);
+        assert_eq!(level(stripe(&[(OLD, 403, NOT_ALLOWED)])), Level::Ok);
+        assert_eq!(level(stripe(&[])), Level::Warning);
+        let error = checked(fake::Host::new()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidSettings);
     }
 
     const GONE: &str = "sk_test_0000000000000000gone";

@@ -18,7 +18,7 @@ mod verify;
 
 use holding::Holding;
 use keyturn_sdk::{
-    Context, CreateRequest, Created, Descriptor, Error, InputRequest, Outcome, Retirement,
+    Context, CreateRequest, Created, Descriptor, Error, Finding, InputRequest, Outcome, Retirement,
     RetirementPlan, Rotator, Verdict, Version,
 };
 use profile::{Profile, Vendor};
@@ -71,6 +71,10 @@ impl Rotator for VendorAssisted {
 
     fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> {
         verify::probe(ctx, subject)
+    }
+
+    fn check(ctx: &Context) -> Result<Vec<Finding>, Error> {
+        verify::check(ctx)
     }
 }
 

@@ -10,6 +10,7 @@ use super::*;
 
 mod controls;
 mod ends;
+mod preflight;
 
 const OLD: &str = "SG.0000000000000000000000.old";
 const NEW: &str = "SG.0000000000000000000000.new";

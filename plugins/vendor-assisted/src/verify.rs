@@ -1,4 +1,4 @@
-//! `test` and `probe`: what a secret is worth, asked of the vendor itself, and where it belongs.
+//! `test`, `probe` and `check`: what a secret is worth, asked of the vendor itself, and where it belongs.
 
 use keyturn_sdk::{Context, Error, Finding, Level, Liveness, Outcome, Verdict, Version, log};
 use serde_json::Value;
@@ -196,6 +196,29 @@ pub(crate) fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> 
     Ok(Verdict::new(Liveness::Dead))
 }
 
+/// Before an operator is asked for a new secret. Where making it ends the present one, that one must be seen to work by
+/// the way and the name that the new one will be asked about with: a wrong one would show when nothing works any more.
+pub(crate) fn check(ctx: &Context) -> Result<Vec<Finding>, Error> {
+    let vendor = Vendor::of(ctx)?;
+    let profile = &vendor.profile;
+    let current = Holding::read(&vendor, &ctx.current, "AWSCURRENT")?;
+    let Some(check) = &profile.check else {
+        return Ok(vec![unasked(profile)]);
+    };
+    if current.is_switched_off(&vendor) || !current.can_be_proven_dead(&vendor) {
+        return Ok(vec![no_question(profile)]);
+    }
+    let whose = "AWSCURRENT's secret";
+    let values = current.values(&vendor, whose)?;
+    ask::wrong_is_refused(profile, check, &values)?;
+    let is_accepted = is_accepted(profile, check, &values, whose)?;
+    Ok(vec![if is_accepted {
+        accepted(profile)
+    } else {
+        refused(profile)
+    }])
+}
+
 /// By the vendor's word alone; unknown where it cannot be asked about.
 fn liveness_of_current(
     vendor: &Vendor,
@@ -222,6 +245,48 @@ fn is_accepted(
 ) -> Result<bool, Error> {
     let (meaning, _) = ask::check(profile, check, values, whose)?;
     Ok(meaning != Meaning::Dead)
+}
+
+fn accepted(profile: &Profile) -> Finding {
+    Finding {
+        id: "current-live".to_owned(),
+        level: Level::Ok,
+        summary: format!("{} accepts AWSCURRENT's secret", profile.vendor),
+        fix: None,
+    }
+}
+
+fn refused(profile: &Profile) -> Finding {
+    let vendor = &profile.vendor;
+    let (level, cost) = if profile.coexist {
+        (Level::Warning, "a new one would be refused, too")
+    } else {
+        (
+            Level::Failure,
+            "making a new one ends a secret that works, and the new one is refused, too",
+        )
+    };
+    Finding {
+        id: "current-refused".to_owned(),
+        level,
+        summary: format!(
+            "{vendor} refuses AWSCURRENT's secret: it was ended, or it is asked about wrongly, and then {cost}"
+        ),
+        fix: Some(format!("look at {}", suspects(profile))),
+    }
+}
+
+/// A placeholder, or a key of a form of old.
+fn no_question(profile: &Profile) -> Finding {
+    Finding {
+        id: "current-not-asked".to_owned(),
+        level: Level::Note,
+        summary: format!(
+            "{} cannot be asked about what AWSCURRENT holds, so that the way there is tried with the new secret only",
+            profile.vendor
+        ),
+        fix: None,
+    }
 }
 
 fn unverified(parts: &[String]) -> Finding {

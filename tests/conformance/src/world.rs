@@ -382,12 +382,12 @@ impl<'k> World<'k> {
             unstick: false,
             anew: false,
         };
-        let (ended, report) = self.run(goal(), Vec::new()).await?;
+        let (ended, report) = self.run(goal(), None).await?;
         let (Ended::AwaitingInput, Some(asked)) = (&ended, &report.asks) else {
             return Ok(ended);
         };
         match self.answers(asked) {
-            Ok(inputs) => Ok(self.run(goal(), inputs).await?.0),
+            Ok(inputs) => Ok(self.run(goal(), Some(inputs)).await?.0),
             Err(_) => Ok(ended),
         }
     }
@@ -395,7 +395,7 @@ impl<'k> World<'k> {
     pub(crate) async fn run(
         &self,
         goal: Goal,
-        inputs: Vec<Input>,
+        answers: Option<Vec<Input>>,
     ) -> Result<(Ended, keyturn_engine::Report), Box<RunFailure>> {
         let engine = Engine::new(EngineOptions {
             store: self.store.clone(),
@@ -404,7 +404,12 @@ impl<'k> World<'k> {
             ids: Arc::new(RandomIds),
             actor: "conformance".to_owned(),
         });
-        let ended = engine.run_with(&self.credential(), goal, inputs).await;
+        let credential = self.credential();
+        let ended = match answers {
+            Some(answers) => engine.run_with(&credential, goal, answers).await,
+            // The answers are there, so that nobody has to be kept from making one.
+            None => engine.run_without_preflight(&credential, goal).await,
+        };
         self.kit
             .learn_all(self.store.as_ref(), &self.credential().secret)
             .await;

@@ -99,9 +99,15 @@ async fn ask_and_run(
     } else {
         None
     };
+    // Whoever has the answer is past what a preflight could prevent.
+    let untried = arguments.without_preflight || arguments.hands_over();
+    let ended = async || match untried {
+        true => engine.run_without_preflight(credential, goal.clone()).await,
+        false => engine.run(credential, goal.clone()).await,
+    };
     let asked = match asked {
         Some(asked) => asked,
-        None => match engine.run(credential, goal.clone()).await {
+        None => match ended().await {
             Ok((Outcome::AwaitingInput, report)) => match report.asks {
                 Some(asked) => asked,
                 None => return Ok(Ok((Outcome::AwaitingInput, report))),
@@ -116,7 +122,7 @@ async fn ask_and_run(
 /// On a thread of its own: whoever waits for an answer must still hear Ctrl-C.
 async fn answers(asked: &InputRequest, arguments: &Assist) -> Result<Vec<Input>> {
     let prompts = asked.prompts.clone();
-    if arguments.value_stdin || arguments.value_file.is_some() {
+    if arguments.hands_over() {
         let file = arguments.value_file.clone();
         let read = move || given(&prompts, &value::read(file.as_deref())?);
         return Ok(tokio::task::spawn_blocking(read).await??);

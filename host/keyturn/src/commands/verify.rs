@@ -44,7 +44,10 @@ fn what_helps(verification: &Verification, name: &str, needs_operator: bool) -> 
     let secret = &verification.secret;
     match (needs_operator, verification.credential.is_empty()) {
         (true, _) => {
-            format!("\n  Make a new one at the vendor: `keyturn assist {name} --now` asks for it.")
+            format!(
+                "\n  If it is dead, make a new one at the vendor: `keyturn assist {name} --now --without-preflight` asks \
+                 for it."
+            )
         }
         (false, true) => format!(
             "\n  If a rotation was interrupted, `keyturn rotate {name}` promotes the version that logs in. Otherwise put the \

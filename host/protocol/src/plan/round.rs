@@ -95,6 +95,9 @@ fn begin(view: &View<'_>, purpose: Purpose) -> Decision {
         Goal::Restore { version, .. } => Some(version.clone()),
         _ => None,
     };
+    if asks_an_operator(view, purpose) && !view.memory.check_passed {
+        return Rule::PreflightBeforeAsking.so(Command::Check);
+    }
     if view.holder(Label::Base).is_none() {
         let to = Some(view.current.clone());
         return Rule::BaseBeforeCreate.so(Command::MoveLabel {
@@ -119,6 +122,15 @@ fn begin(view: &View<'_>, purpose: Purpose) -> Decision {
         stage,
         restore,
     })
+}
+
+/// Making the new value may end the current one, at a vendor that keeps one only. What would refuse the new one then, a
+/// wrong way or a wrong name, refuses the current one now.
+fn asks_an_operator(view: &View<'_>, purpose: Purpose) -> bool {
+    view.request.preflight
+        && view.request.facts.needs_operator
+        && purpose == Purpose::Replace
+        && !view.memory.snapshot.answered
 }
 
 /// How many rejected values may be replaced. An operator's answer makes the same value again.

@@ -120,6 +120,8 @@ rules! {
     NothingIsOwed,
     /// The strategy, or the version to restore, does not allow the round.
     StrategyCannot,
+    /// The current value is tried before an operator is asked for another one.
+    PreflightBeforeAsking,
     /// An announced key is used only when every verifier has it.
     VerifiersFetchFirst,
     /// The base is labelled before anything is made from it.

@@ -17,12 +17,22 @@ pub fn run(
     goal: Goal,
     answer: impl Fn(&Command) -> Option<Event>,
 ) -> Command {
-    let facts = world.kind.facts();
-    let mut rotation = Rotation::new(Request {
+    let request = Request {
         goal,
-        facts,
+        facts: world.kind.facts(),
         limits: Limits::default(),
-    });
+        preflight: true,
+    };
+    run_request(coverage, world, request, answer)
+}
+
+fn run_request(
+    coverage: &mut Coverage,
+    world: &mut World,
+    request: Request,
+    answer: impl Fn(&Command) -> Option<Event>,
+) -> Command {
+    let mut rotation = Rotation::new(request);
     for _ in 0..300 {
         let command = rotation.poll();
         if command.is_end() {

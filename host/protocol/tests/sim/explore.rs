@@ -123,6 +123,7 @@ impl Explorer {
             goal,
             facts,
             limits: self.limits,
+            preflight: true,
         }));
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use keyturn_protocol::*;
 
-use super::corners::{honest, outcome, reason, run};
+use super::corners::{honest, outcome, reason, run, run_request};
 use super::goals::{declare, retire, rotate};
 use super::kind::Kind;
 use super::scenarios::{Coverage, rotated_once};
@@ -12,6 +12,7 @@ use super::world::{GRACE_MS, World, fails, id};
 
 pub fn all(coverage: &mut Coverage) {
     operators(coverage);
+    preflights(coverage);
     put_back(coverage);
     declarations(coverage);
 }
@@ -108,6 +109,43 @@ fn unaskable(coverage: &mut Coverage, world: &World) {
     };
     assert_eq!(outcome(end), retired);
     assert_eq!(ended.holder(Label::Retiring), None);
+}
+
+/// An operator is asked once the current value was seen to work, and where that fails nothing has been touched. Whoever
+/// was asked already, or brings the answer along, is not kept waiting.
+fn preflights(coverage: &mut Coverage) {
+    let mut world = World::new(Kind::Assisted, 0);
+    let fails = |command: &Command| match command {
+        Command::Check => Some(Event::Checked { passed: false }),
+        Command::Observe => None,
+        other => panic!("{other:?} in spite of the preflight"),
+    };
+    let end = run(coverage, &mut world, rotate(Kind::Assisted), fails);
+    assert_eq!(reason(end), Reason::CheckFailed);
+
+    let snapshot = Snapshot {
+        answered: true,
+        ..world.snapshot()
+    };
+    let no_check = |command: &Command| {
+        assert!(!matches!(command, Command::Check), "{command:?}");
+        matches!(command, Command::Observe).then(|| Event::Observed(snapshot.clone()))
+    };
+    let goal = rotate(Kind::Assisted);
+    let end = run(coverage, &mut world.clone(), goal.clone(), no_check);
+    assert!(matches!(outcome(end), Outcome::Promoted { .. }));
+    let request = Request {
+        goal,
+        facts: Kind::Assisted.facts(),
+        limits: Limits::default(),
+        preflight: false,
+    };
+    let no_check = |command: &Command| {
+        assert!(!matches!(command, Command::Check), "{command:?}");
+        None
+    };
+    let end = run_request(coverage, &mut world, request, no_check);
+    assert!(matches!(outcome(end), Outcome::Promoted { .. }));
 }
 
 /// The new key misbehaved, and a person has put the old value back: it is not what has to end any more.

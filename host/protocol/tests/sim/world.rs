@@ -197,6 +197,7 @@ impl World {
             never_applied: self
                 .holder(Label::InDoubt)
                 .is_some_and(|doubt| self.unanswered.get(doubt) == Some(&0)),
+            answered: false,
         }
     }
 

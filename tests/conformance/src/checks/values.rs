@@ -37,7 +37,7 @@ pub(crate) async fn one_token(world: &World<'_>) -> Checked {
     };
     let mut values = Vec::new();
     for _ in 0..2 {
-        match world.run(goal(), Vec::new()).await {
+        match world.run(goal(), None).await {
             Ok((Ended::Stepped(_), _)) => {}
             // It cannot wait for somebody within a step; nothing may be stored.
             Err(failure) if failure.failure.reason == Reason::WaitingForOperator => {

@@ -1,0 +1,197 @@
+//! What is tried before an operator is asked to make a new key, which may end the present one; and how a key that is lost
+//! is replaced all the same.
+
+use serde_json::{Value, json};
+
+use super::{SECRET, Vendors, keys};
+use crate::support::Ended;
+use crate::support::terminal::Terminal;
+
+const NAME: &str = "festival-prod/api-keys#facebook";
+/// Of the operator's steps.
+const STEP: &str = "reset the app secret";
+
+impl Vendors {
+    fn facebook() -> Self {
+        Self::start(&[keys::facebook()])
+    }
+
+    fn put_member(&self, member: &str, text: &str) {
+        let mut value = self.current();
+        value[member] = json!(text);
+        let arguments = ["secret", "put", SECRET, "--value-stdin"];
+        let put = self.workspace.run_with(&arguments, &value.to_string(), &[]);
+        put.succeeded();
+    }
+
+    fn waiting(&self) -> Value {
+        let status = self.workspace.run(&["status", NAME, "--json"]).succeeded();
+        status.json()[0]["waiting"].clone()
+    }
+
+    /// Neither `rotate` nor `assist` shows what an operator has to do, and none is waited for.
+    #[track_caller]
+    fn asks_nobody(&self, words: &[&str]) {
+        let (current, labels) = (self.current(), self.workspace.labels(SECRET));
+        for command in ["rotate", "assist"] {
+            let ended = self.workspace.run(&[command, NAME]);
+            let shown = format!("{}{}", ended.stdout, ended.stderr);
+            assert!(!shown.contains(STEP), "{shown}");
+            let ended = ended.failed(5, words);
+            ended.failed(
+                5,
+                &["was not changed", "Nobody was asked", "--without-preflight"],
+            );
+        }
+        assert_eq!(self.waiting(), Value::Null);
+        assert_eq!(
+            (self.current(), self.workspace.labels(SECRET)),
+            (current, labels)
+        );
+    }
+
+    #[track_caller]
+    fn asks(&self, arguments: &[&str]) -> Ended {
+        let ended = self.workspace.run(&[&["assist", NAME], arguments].concat());
+        ended.failed(3, &["there is no terminal", STEP])
+    }
+}
+
+#[test]
+fn what_would_refuse_the_new_key_is_found_before_the_old_one_dies() {
+    let facebook = keys::facebook();
+    let vendors = Vendors::facebook();
+    vendors.put_member("facebook_app_id", "another-app");
+    vendors.asks_nobody(&[
+        "Facebook refuses AWSCURRENT's secret",
+        "the member `facebook_app_id`",
+    ]);
+    vendors.put_member("facebook_app_id", "facebook-app");
+
+    let granted = format!("[secret.\"{SECRET}\".credential.facebook]");
+    vendors.workspace.configure(&format!(
+        "{granted}\nplugin = \"vendor-assisted\"\nsettings = {{ profile = \"facebook\" }}\n"
+    ));
+    vendors.asks_nobody(&["members = [\"graph.facebook.com:443\"]"]);
+    vendors.configure(std::slice::from_ref(&facebook), "");
+
+    vendors.server.have_trouble(Some(503));
+    vendors.asks_nobody(&["trouble of its own"]);
+    vendors.server.have_trouble(None);
+    let everybody = |whether| {
+        vendors
+            .server
+            .change(|issued| issued.takes_everything = whether);
+    };
+    everybody(true);
+    vendors.asks_nobody(&["accepts a secret that nobody has"]);
+    everybody(false);
+
+    vendors.asks(&[]);
+    assert_ne!(vendors.waiting(), Value::Null);
+}
+
+/// It leaked, and was ended at once; or the operator has made the new one already.
+#[test]
+fn a_dead_key_is_replaced_all_the_same() {
+    let facebook = keys::facebook();
+    let new = facebook.new["facebook_app_secret"].as_str().unwrap();
+    let vendors = Vendors::facebook();
+    vendors.take_back(&facebook, &facebook.old);
+    vendors.asks_nobody(&["was ended"]);
+    vendors
+        .workspace
+        .run(&["verify", NAME])
+        .failed(8, &["is dead", "--without-preflight"]);
+    vendors.hand_out(&facebook, &facebook.new);
+    let arguments = ["assist", NAME, "--without-preflight"];
+    let mut terminal = Terminal::run(&vendors.workspace, &arguments);
+    terminal.waits_for("The new app secret");
+    terminal.types(&format!("{new}\n"));
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert_eq!(vendors.current()["facebook_app_secret"], new);
+
+    // Whoever brings the answer along is not asked, and needs no word for that.
+    let vendors = Vendors::facebook();
+    vendors.take_back(&facebook, &facebook.old);
+    vendors.hand_out(&facebook, &facebook.new);
+    vendors.assist(&facebook, &facebook.new).succeeded();
+}
+
+/// The vendor is out of reach, and the key has to go.
+#[test]
+fn an_answer_is_taken_where_the_vendor_is_out_of_reach() {
+    let facebook = keys::facebook();
+    let vendors = Vendors::facebook();
+    vendors.server.have_trouble(Some(503));
+    vendors.asks(&["--without-preflight"]);
+    vendors
+        .assist(&facebook, &facebook.new)
+        .failed(5, &["trouble of its own", "goes on with it"]);
+    vendors.take_back(&facebook, &facebook.old);
+    vendors.hand_out(&facebook, &facebook.new);
+    // It lost its AWSPENDING, and is not to be asked for again: the old one is dead by now.
+    vendors.put_member("another_member", "by hand");
+    vendors.server.have_trouble(None);
+    vendors.rotate("facebook").succeeded().says(&["rotated to"]);
+    let current = vendors.current();
+    assert_eq!(
+        current["facebook_app_secret"],
+        facebook.new["facebook_app_secret"]
+    );
+    assert_eq!(current["another_member"], "by hand");
+}
+
+/// Another one takes nothing from anybody.
+#[test]
+fn where_both_keys_live_a_dead_one_is_only_told() {
+    let sendgrid = keys::sendgrid();
+    let vendors = Vendors::start(std::slice::from_ref(&sendgrid));
+    vendors.take_back(&sendgrid, &sendgrid.old);
+    let waits = vendors.rotate("sendgrid").succeeded();
+    waits.says(&["waits for an operator"]);
+    assert!(
+        waits.stderr.contains("refuses AWSCURRENT's secret"),
+        "{waits:?}"
+    );
+}
+
+/// Whose a key is stands beside it: another client's key in AWSCURRENT does not make it look dead.
+#[test]
+fn an_old_key_is_asked_about_under_its_own_client() {
+    let google = keys::google();
+    let vendors = Vendors::start(std::slice::from_ref(&google));
+    vendors.hand_out(&google, &google.new);
+    vendors.assist(&google, &google.new).succeeded();
+    let others = "GOCSPX-Other_Other_Other_Other";
+    vendors.server.change(|issued| {
+        let client = ("other-client".to_owned(), others.to_owned());
+        issued.google.insert(client)
+    });
+    let mut value = vendors.current();
+    value["google_client_id"] = json!("other-client");
+    value["google_client_secret"] = json!(others);
+    let arguments = ["secret", "put", SECRET, "--value-stdin"];
+    let put = vendors
+        .workspace
+        .run_with(&arguments, &value.to_string(), &[]);
+    put.succeeded();
+    vendors
+        .workspace
+        .run(&["verify", &format!("{SECRET}#google")])
+        .succeeded();
+    vendors.retire_now(&google).failed(5, &["still works"]);
+    vendors.take_back(&google, &google.old);
+    vendors
+        .retire_now(&google)
+        .succeeded()
+        .says(&["is retired"]);
+
+    // No setting says it, for a setting speaks of the present key alone.
+    vendors.configure(
+        std::slice::from_ref(&google),
+        ", client_id = \"other-client\"",
+    );
+    vendors.rotate("google").failed(3, &["client_id"]);
+}
