@@ -17,7 +17,7 @@ use crate::{
     notes::{Answered, Notes, Obligation, OperatorSteps},
     parking::needs_answer,
     problem::{Failed, Problem},
-    snapshot::{labels_of, observe},
+    snapshot::{Elsewhere, labels_of, observe},
 };
 
 pub(crate) struct Effects<'a> {
@@ -30,8 +30,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) asks: Option<InputRequest>,
     /// What plugins found while they did something else.
     pub(crate) findings: Vec<Finding>,
-    /// What another credential of the secret has to finish first.
-    pub(crate) elsewhere: Option<(VersionId, String)>,
+    /// What is not this run's to do.
+    pub(crate) elsewhere: Option<Elsewhere>,
 }
 
 impl Effects<'_> {

@@ -48,6 +48,7 @@ impl RunFailure {
                 | Reason::ForeignPending(_)
                 | Reason::Contended
                 | Reason::Unfinished(_)
+                | Reason::OwnedElsewhere
                 | Reason::Undeclared(_)
         );
         waits && self.changed_nothing()

@@ -16,6 +16,7 @@ mod failure;
 mod ids;
 mod in_use;
 mod kept;
+mod moved;
 mod notes;
 mod parking;
 mod problem;

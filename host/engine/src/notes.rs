@@ -17,6 +17,10 @@ const WRITE_ATTEMPTS_MAX: u32 = 8;
 pub struct Notes {
     #[serde(default)]
     pub credentials: BTreeMap<String, CredentialNotes>,
+    /// Members that stand here and that another secret's rotations change, with who does: NAME, or NAME#CREDENTIAL. By
+    /// member and not by credential, for a credential may get another name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub moved: BTreeMap<String, String>,
 }
 
 /// What is known about the versions of one credential. Keyed by version, so that a note counts only

@@ -21,11 +21,13 @@ use crate::{
     engine::EngineOptions,
     event::What,
     failure::{Promoted, RunFailure},
+    moved,
     notes::Notes,
     problem::{Failed, Problem},
     recorder::Recorder,
     renamed::Unnamed,
     report::Report,
+    snapshot::Elsewhere,
     status, words,
 };
 
@@ -44,8 +46,8 @@ pub(crate) struct Run<'a> {
     /// What has failed and not gone well since, by command, the newest last.
     problems: Vec<(&'static str, Problem)>,
     promoted: Option<Promoted>,
-    /// What another credential of the secret has to finish first.
-    elsewhere: Option<(VersionId, String)>,
+    /// What is not this run's to do.
+    elsewhere: Option<Elsewhere>,
     /// Whether this run has changed the target, as far as the engine can tell.
     touched: Applied,
 }
@@ -113,8 +115,12 @@ impl<'a> Run<'a> {
                 Command::Wait { why, milliseconds } => self.wait(why, milliseconds).await,
                 command => self.perform(&command, rotation.rule()).await,
             };
-            if let Some((version, maker)) = self.elsewhere.take() {
-                return Err(self.unfinished_elsewhere(version, &maker).await);
+            match self.elsewhere.take() {
+                Some(Elsewhere::Unfinished(version, maker)) => {
+                    return Err(self.unfinished_elsewhere(version, &maker).await);
+                }
+                Some(Elsewhere::Owned(owner)) => return Err(self.owned_elsewhere(&owner).await),
+                None => {}
             }
             match answer {
                 Ok(event) => {
@@ -312,6 +318,13 @@ impl<'a> Run<'a> {
         self.problems.push(("Observe", problem));
         let reason = Reason::Unfinished(version);
         self.failed(self.ended(reason, NextAction::Repair)).await
+    }
+
+    async fn owned_elsewhere(&mut self, owner: &str) -> Box<RunFailure> {
+        let problem = moved::problem(self.credential, owner);
+        self.problems.push(("Observe", problem));
+        let ended = self.ended(Reason::OwnedElsewhere, NextAction::Repair);
+        self.failed(ended).await
     }
 
     async fn unrecorded(&mut self, error: &io::Error) -> Box<RunFailure> {

@@ -8,14 +8,22 @@ use keyturn_store::{SecretDescription, SecretStore, StoreError};
 
 use crate::{
     credential::Credential,
+    moved,
     notes::{self, Notes},
 };
 
 /// What a look at a secret showed.
 pub(crate) struct Observed {
     pub(crate) snapshot: Snapshot,
-    /// A version that another credential's rotation has to finish first, and that credential.
-    pub(crate) elsewhere: Option<(VersionId, String)>,
+    pub(crate) elsewhere: Option<Elsewhere>,
+}
+
+/// What is somebody else's to do first, or at all.
+pub(crate) enum Elsewhere {
+    /// A version that another credential's rotation has to finish, and that credential.
+    Unfinished(VersionId, String),
+    /// The credential itself, and who rotates it.
+    Owned(String),
 }
 
 /// Reads a secret's state as the core needs it.
@@ -27,7 +35,9 @@ pub(crate) async fn observe(
     let description = store.describe(&credential.secret).await?;
     let notes = Notes::read(store, &credential.secret).await?;
     let mut labels = labels_of(&description, credential);
-    let elsewhere = elsewhere(&notes, credential, &mut labels);
+    let elsewhere = moved::owner(&notes, credential)
+        .map(Elsewhere::Owned)
+        .or_else(|| elsewhere(&notes, credential, &mut labels));
     let current = labels.holder(Label::Current).map_or("", VersionId::as_str);
     let known = notes.of_version(&credential.name, current);
     let owed = owed(&notes, credential, &labels).map(|owed| owed.as_of(now_ms));
@@ -63,7 +73,7 @@ pub(crate) fn elsewhere(
     notes: &Notes,
     credential: &Credential,
     labels: &mut Labels,
-) -> Option<(VersionId, String)> {
+) -> Option<Elsewhere> {
     let is_other = |name: &&str| *name != credential.name;
     let current = labels.holder(Label::Current).cloned();
     for label in [Label::InDoubt, Label::Pending, Label::Staged] {
@@ -72,7 +82,7 @@ pub(crate) fn elsewhere(
             .filter(|holder| Some(*holder) != current.as_ref());
         let Some(holder) = holder else { continue };
         if let Some(maker) = notes.maker(holder.as_str()).filter(is_other) {
-            return Some((holder.clone(), maker.to_owned()));
+            return Some(Elsewhere::Unfinished(holder.clone(), maker.to_owned()));
         }
     }
     let retiring = labels.holder(Label::Retiring).cloned()?;
@@ -91,7 +101,7 @@ pub(crate) fn elsewhere(
     }
     let debtor = notes.debtor(retiring.as_str()).filter(is_other)?;
     if facts.effect != Effect::None {
-        return Some((retiring, debtor.to_owned()));
+        return Some(Elsewhere::Unfinished(retiring, debtor.to_owned()));
     }
     labels.put(Label::Retiring, None);
     None

@@ -15,6 +15,7 @@ use crate::{
     effect::liveness,
     engine::EngineOptions,
     failure::RunFailure,
+    moved,
     notes::{Notes, OperatorSteps, Waiting},
     parking,
     problem::Failed,
@@ -52,6 +53,9 @@ pub struct Status {
     pub wait_expired: bool,
     /// An operator's answer is stored and not in use yet.
     pub answered: bool,
+    /// Who rotates it, if this secret does not any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owned_by: Option<String>,
     /// The version of an unfinished rotation.
     pub pending: Option<String>,
     /// The version that may have reached the target without being AWSCURRENT.
@@ -158,6 +162,7 @@ pub(crate) async fn status(
             .is_some_and(|waiting| waiting.expires_at_ms <= now_ms),
         waiting,
         answered,
+        owned_by: moved::owner(&notes, credential),
         pending: own(Label::Pending),
         never_applied: labels.holder(Label::InDoubt).is_some_and(|doubt| {
             let known = notes.of_version(&credential.name, doubt.as_str());

@@ -34,6 +34,7 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
             ),
             None => format!("the rotation to version {id} has to be finished first"),
         },
+        Reason::OwnedElsewhere => format!("this secret does not rotate the credential any more: {cause}"),
         Reason::DoubtWithoutTarget(id) => {
             format!("{} is on {id}, but this strategy has no target to ask", Label::InDoubt)
         }
@@ -172,6 +173,9 @@ pub(crate) fn next(failure: &Failure, problem: Option<&Problem>, name: &str) -> 
             format!(
                 "Run it again in {seconds} s, or with --now, which locks out whoever still uses the old value."
             )
+        }
+        NextAction::Repair if failure.reason == Reason::OwnedElsewhere => {
+            "This is refused for as long as another secret rotates it.".to_owned()
         }
         // Why has said which command comes first.
         NextAction::Repair if problem.is_some_and(|problem| problem.kind == Problem::ELSEWHERE) => {

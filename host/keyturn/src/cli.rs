@@ -103,7 +103,8 @@ pub(crate) enum Secret {
         #[arg(long)]
         reveal: bool,
     },
-    /// Give one credential of a secret a secret of its own: copies its members, and says what to do next.
+    /// Give one credential of a secret a secret of its own: copies its members, and says what to do next. From then on
+    /// NEW rotates it, and NAME refuses to.
     Split(Split),
     /// List the secrets of the store.
     List,
@@ -119,8 +120,11 @@ pub(crate) struct Split {
     #[arg(long, value_name = "NEW")]
     pub(crate) to: String,
     /// The second step, once every application reads NEW: takes the members out of NAME.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "undo")]
     pub(crate) remove: bool,
+    /// Back, for as long as NEW has not rotated it and NAME holds it still: NAME rotates it again, and NEW refuses to.
+    #[arg(long)]
+    pub(crate) undo: bool,
 }
 
 /// Where a value comes from. Never an argument: arguments are visible to every process.

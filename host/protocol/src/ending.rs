@@ -82,6 +82,8 @@ pub enum Reason {
     IdentityDiffers(VersionId),
     /// An unfinished rotation has to be finished first.
     Unfinished(VersionId),
+    /// Another secret holds the credential, too, and rotates it.
+    OwnedElsewhere,
     /// A version is in doubt though the strategy has no target to ask.
     DoubtWithoutTarget(VersionId),
     /// Whether that version opens the door cannot be told now.
@@ -141,6 +143,7 @@ impl Reason {
             | Reason::ForeignPending(_)
             | Reason::IdentityDiffers(_)
             | Reason::Unfinished(_)
+            | Reason::OwnedElsewhere
             | Reason::DoubtWithoutTarget(_)
             | Reason::AllDead
             | Reason::CurrentNotLive(_)

@@ -91,7 +91,8 @@ async fn ask_and_run(
 ) -> Result<Ended> {
     // A run without answers says what it needs, or why it may not begin; but while an earlier answer waits, it would
     // give that up before there is another.
-    let asked = if engine.status(credential).await?.answered {
+    let status = engine.status(credential).await?;
+    let asked = if status.answered && status.owned_by.is_none() {
         match engine.questions(credential).await {
             Ok(asked) => asked,
             Err(failed) => return Ok(Err(failed)),

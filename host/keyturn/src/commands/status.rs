@@ -128,7 +128,9 @@ fn left_in(secret: &str, left: &LeftBehind) -> String {
 }
 
 fn unfinished(status: &Status) -> String {
-    if let Some(version) = &status.in_doubt {
+    if let Some(owner) = &status.owned_by {
+        format!("split off: {owner} rotates it")
+    } else if let Some(version) = &status.in_doubt {
         let doubt = if status.never_applied {
             "unfinished, never applied"
         } else {

@@ -26,7 +26,7 @@ pub fn run(
     run_request(coverage, world, request, answer)
 }
 
-fn run_request(
+pub fn run_request(
     coverage: &mut Coverage,
     world: &mut World,
     request: Request,

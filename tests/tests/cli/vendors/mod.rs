@@ -5,6 +5,7 @@ mod base_moved;
 mod by_hand;
 mod keys;
 mod owed;
+mod owner;
 mod preflight;
 mod refused;
 mod renamed;
