@@ -7,8 +7,7 @@ use keyturn_sdk::http::{self, Request, Response};
 use keyturn_sdk::{Error, ErrorKind, random};
 use serde_json::Value;
 
-use crate::format::Format;
-use crate::profile::{Check, Field, Fits, Meaning, Profile, Template, Trial};
+use crate::profile::{Check, Field, Fits, Format, Meaning, Profile, Template, Trial};
 use crate::sign;
 use crate::values::Values;
 

@@ -6,7 +6,7 @@ use keyturn_sdk::{
 };
 
 use crate::holding::{self, Belongs, Holding};
-use crate::profile::Vendor;
+use crate::profile::{Vendor, previous};
 
 /// An operator has a week.
 const EXPIRES_AFTER_SECONDS: u64 = 7 * 86_400;
@@ -33,7 +33,7 @@ pub(crate) fn create(ctx: &Context, request: &CreateRequest) -> Result<Created, 
         Purpose::Retire => {
             let mut next = current.members;
             for held in &current.held {
-                next.remove(&holding::previous(&held.member));
+                next.remove(&previous(&held.member));
             }
             Ok(Created::Value(next.to_secret()))
         }
@@ -84,7 +84,7 @@ fn replace(
     let mut next = current.members.clone();
     for (held, text) in current.held.iter().zip(texts) {
         let new = text.filter(|text| held.exposed() != Some(text.expose()));
-        let previous = holding::previous(&held.member);
+        let previous = previous(&held.member);
         match held.exposed() {
             Some(old) if new.is_some() && keeps_old => next.set(&previous, old)?,
             // It would be the one before the last.

@@ -3,30 +3,8 @@
 use p256::pkcs8::DecodePrivateKey as _;
 use serde::Deserialize;
 
+use crate::profile::{Format, Text};
 use crate::sign;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Format {
-    Text(Text),
-    /// A P-256 private key, PKCS#8 in PEM: Apple's .p8.
-    EcKey,
-    /// The JSON file of a Google service account's key; its members are the parts.
-    ServiceAccount,
-    /// Sentry's address of a project, `https://KEY@HOST/PROJECT`; parts `host` and `project`.
-    Dsn,
-}
-
-/// A word: how it begins, which characters follow, and how many.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Text {
-    pub(crate) starts_with: String,
-    /// Single characters and ranges: `A-Za-z0-9_-`.
-    pub(crate) characters: String,
-    pub(crate) least: usize,
-    pub(crate) most: usize,
-}
 
 /// Name and text.
 pub(crate) type Parts = Vec<(&'static str, String)>;

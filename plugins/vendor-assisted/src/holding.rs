@@ -25,11 +25,6 @@ impl Held {
     }
 }
 
-/// The member that keeps the value before.
-pub(crate) fn previous(member: &str) -> String {
-    format!("previous_{member}")
-}
-
 impl Holding {
     /// `whose` names the version in errors: "AWSCURRENT", "the candidate". Whether the texts have their forms is not
     /// looked at.

@@ -1,176 +1,20 @@
-//! What is known of a vendor: a file in `profiles/`. README.md explains its form; a new vendor is a new file and its
-//! name in the list below.
+//! What is known of a vendor: a file in `profiles/`. The build script gathers them, so that a new vendor is a new file and
+//! no code.
+
+mod form;
 
 use keyturn_sdk::{Context, Error};
-use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 
-use crate::format::{Format, Text};
+pub(crate) use form::{
+    Algorithm, Check, Field, Fits, Format, Meaning, Profile, Sign, Template, Text, Trial, previous,
+};
 
-macro_rules! profiles {
-    ($($name:literal)*) => {
-        &[$(($name, include_str!(concat!("../profiles/", $name, ".json")))),*]
-    };
-}
-
-/// By name, which is what the setting `profile` says.
-pub(crate) const PROFILES: &[(&str, &str)] =
-    profiles!["apple" "facebook" "firebase" "google" "sendgrid" "sentry"];
+// By name, which is what the setting `profile` says.
+include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
 /// The setting that chooses one.
 pub(crate) const PROFILE: &str = "profile";
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Profile {
-    /// For messages.
-    pub(crate) vendor: String,
-    /// Whom the endpoint `api` must lead to; absent, the vendor is not asked.
-    pub(crate) host: Option<String>,
-    /// Whether the old and the new value work side by side.
-    pub(crate) coexist: bool,
-    /// How the operator makes the new value.
-    pub(crate) make: Steps,
-    /// How the operator ends the old one; absent, no old value is kept, for its death could not be proven.
-    pub(crate) end: Option<Steps>,
-    /// The first is the secret, the others go with it.
-    pub(crate) fields: Vec<Field>,
-    /// Members that say whose the secret is, and that a request needs besides.
-    #[serde(default)]
-    pub(crate) reads: Vec<String>,
-    #[serde(default)]
-    pub(crate) same: Vec<Same>,
-    /// JSON Schemas of the profile's own settings.
-    #[serde(default)]
-    pub(crate) settings: Map<String, Value>,
-    pub(crate) sign: Option<Sign>,
-    pub(crate) check: Option<Check>,
-    pub(crate) trial: Option<Trial>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Steps {
-    pub(crate) title: String,
-    pub(crate) link: String,
-    pub(crate) checklist: Vec<String>,
-}
-
-/// A member of the secret that the operator brings.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Field {
-    pub(crate) member: String,
-    /// Old names of the member; where the value has one of them, that one is kept.
-    #[serde(default)]
-    pub(crate) aliases: Vec<String>,
-    pub(crate) label: String,
-    #[serde(default)]
-    pub(crate) sensitive: bool,
-    #[serde(default)]
-    pub(crate) multiline: bool,
-    /// An empty answer keeps what AWSCURRENT has.
-    #[serde(default)]
-    pub(crate) optional: bool,
-    pub(crate) example: Option<String>,
-    pub(crate) format: Format,
-    /// The form of values that the vendor has switched off for good.
-    pub(crate) switched_off: Option<Text>,
-}
-
-/// A part that must equal AWSCURRENT's, or the setting's where that is given.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Same {
-    pub(crate) part: String,
-    pub(crate) setting: String,
-    pub(crate) called: String,
-}
-
-/// A token of the operator's key that stands in for it: `{assertion}` in the check.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Sign {
-    pub(crate) algorithm: Algorithm,
-    pub(crate) key: String,
-    pub(crate) header: BTreeMap<String, String>,
-    /// `iat` and `exp` are added.
-    pub(crate) claims: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Algorithm {
-    Es256,
-    Rs256,
-}
-
-/// A harmless question that only the right secret answers well.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Check {
-    pub(crate) request: Template,
-    pub(crate) answers: Vec<Fits>,
-    pub(crate) rights: Option<Rights>,
-}
-
-/// What is done once more with a new secret, where the operator has configured it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Trial {
-    /// For errors: "sending the test mail".
-    pub(crate) does: String,
-    /// The settings without which it is left out.
-    pub(crate) needs: Vec<String>,
-    pub(crate) request: Template,
-    pub(crate) answers: Vec<Fits>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Template {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    #[serde(default)]
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) form: Option<BTreeMap<String, String>>,
-    pub(crate) json: Option<Value>,
-}
-
-/// Which answers mean what; the first that fits counts.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Fits {
-    pub(crate) status: Vec<u16>,
-    /// JSON pointers into the answer, and what must stand there.
-    #[serde(default)]
-    pub(crate) r#where: BTreeMap<String, Value>,
-    /// JSON pointers at which something must stand.
-    #[serde(default)]
-    pub(crate) has: Vec<String>,
-    pub(crate) means: Meaning,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Meaning {
-    Live,
-    /// It works, and lacks the right to do this.
-    Forbidden,
-    Dead,
-}
-
-/// What a live answer must list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Rights {
-    /// A JSON pointer.
-    pub(crate) list: String,
-    /// The setting that says what must be there instead of `all`.
-    pub(crate) setting: String,
-    pub(crate) all: Vec<String>,
-}
 
 impl Profile {
     /// The profile of that name.
@@ -223,51 +67,6 @@ impl Vendor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_file_is_a_profile_in_the_list() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles");
-        let files: BTreeSet<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        let listed = PROFILES.iter().map(|(name, _)| format!("{name}.json"));
-        assert_eq!(files, listed.collect());
-        for (name, _) in PROFILES {
-            let profile = Profile::named(name).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(profile.host.is_some(), profile.check.is_some(), "{name}");
-            assert!(
-                profile.check.is_some() || profile.end.is_none(),
-                "{name}: an end that nothing can prove"
-            );
-        }
-    }
-
-    /// Two profiles may share a setting; to the host it is one.
-    #[test]
-    fn a_setting_of_two_profiles_is_the_same_in_both() {
-        let mut known: BTreeMap<String, Value> = BTreeMap::new();
-        for (name, _) in PROFILES {
-            for (setting, schema) in Profile::named(name).unwrap().settings {
-                let before = known.insert(setting.clone(), schema.clone());
-                assert!(before.is_none_or(|before| before == schema), "{setting}");
-            }
-        }
-    }
-
-    /// A vendor that kills the old value when the new one is made: the operator reads it before doing so.
-    #[test]
-    fn where_both_cannot_live_together_the_title_says_so() {
-        for (name, _) in PROFILES {
-            let profile = Profile::named(name).unwrap();
-            assert_eq!(
-                profile.coexist,
-                !profile.make.title.contains("dies"),
-                "{name}"
-            );
-        }
-    }
 
     #[test]
     fn settings_of_another_profile_are_refused() {

@@ -7,5 +7,6 @@ mod building;
 mod component;
 mod mistakes;
 mod naming;
+mod profiles;
 mod readme;
 mod support;

@@ -2,6 +2,7 @@
 //! the line, and where a rule may be broken for a reason, the reason stands in the file.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod profiles;
 mod source;
 
 use std::collections::BTreeSet;
@@ -235,8 +236,9 @@ fn plugin_folders_have_the_same_shape() {
         "Cargo.toml",
         "README.md",
         "plugin.toml",
-        // What a plugin knows of each vendor, as data.
+        // What a plugin knows of each vendor, as data, and what makes it part of the plugin.
         "profiles",
+        "build.rs",
         "schema",
         "src",
         "tests",
