@@ -2,6 +2,8 @@
 //! endpoints. It is written from their references, opens assertions with a token library that the plugin does not use,
 //! and shares no code with the plugin.
 
+pub mod kinds;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;

@@ -17,8 +17,6 @@ pub(crate) struct Place {
     pub(crate) answer: Box<dyn Fn(&InputRequest) -> Answers + Send + Sync>,
     pub(crate) end: Box<dyn Fn(&str) + Send + Sync>,
     pub(crate) open_to_all: Option<Switch>,
-    /// A credential there can lack no right.
-    pub(crate) has_no_rights: bool,
     pub(crate) lag: Option<Switch>,
 }
 
@@ -31,7 +29,6 @@ impl Place {
             answer: Box::new(|_| Answers::new()),
             end: Box::new(|_| {}),
             open_to_all: None,
-            has_no_rights: false,
             lag: None,
         }
     }

@@ -14,11 +14,12 @@ mod split;
 use std::fs;
 
 use harness::tls::Authority;
-use harness::vendors::{Issued, VendorsLike};
+use harness::vendors::VendorsLike;
+use harness::vendors::kinds::{self, SCOPES};
 use serde_json::{Value, json};
 
 use crate::support::{Ended, Workspace};
-use keys::{Keys, SCOPES};
+use keys::Keys;
 
 const SECRET: &str = "festival-prod/api-keys";
 
@@ -37,13 +38,9 @@ impl Vendors {
         fs::write(workspace.path("ca.pem"), authority.certificate_pem()).unwrap();
         let vendors = Self { server, workspace };
         vendors.configure(kinds, "");
-        let mut value = json!({
-            "internal_api_key": format!("festival_sk_live_{}", "k".repeat(43)),
-            "google_client_id": "google-client",
-            "facebook_app_id": "facebook-app",
-            "apple_client_id": "org.example.app",
-            "n": 1.5,
-        });
+        let mut value = kinds::beside();
+        value["internal_api_key"] = json!(format!("festival_sk_live_{}", "k".repeat(43)));
+        value["n"] = json!(1.5);
         for keys in kinds {
             vendors.hand_out(keys, &keys.old);
             for (member, text) in keys.old.as_object().unwrap() {

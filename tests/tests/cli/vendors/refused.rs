@@ -1,8 +1,9 @@
 //! What is made of a vendor that refuses a key, refuses all of them, or none.
 
+use harness::vendors::Issued;
 use serde_json::json;
 
-use super::{Issued, SECRET, Vendors, keys};
+use super::{SECRET, Vendors, keys};
 
 #[test]
 fn what_a_vendor_refuses_changes_nothing() {
