@@ -261,7 +261,7 @@ pub(crate) struct CheckPlugin {
     #[arg(long, value_name = "URL")]
     pub(crate) target: Vec<String>,
     /// What to check with, instead of the example in the plugin's secret schema: a JSON object with secret, strategy,
-    /// settings, companions, answers, unprivileged, unprotected.
+    /// settings, companions, endpoints, answers, unprivileged, unprotected.
     #[arg(long, value_name = "FILE")]
     pub(crate) sample: Option<PathBuf>,
     /// Write the report as JSON.

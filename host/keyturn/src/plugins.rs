@@ -1,15 +1,16 @@
 //! Where plugins come from: those that this binary ships, and those of --plugin-dir. A shipped
-//! plugin cannot be shadowed by a file.
+//! plugin cannot be shadowed by a file, and where one tries, neither is used.
 
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    io::ErrorKind,
     num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use keyturn_config::PluginTable;
 use keyturn_runtime::{BundledPlugin, LogSink, Plugin, PluginSource, Runtime, RuntimeOptions};
 
@@ -44,9 +45,10 @@ impl<'a> Plugins<'a> {
         })
     }
 
-    /// Every name that can be loaded, and where it comes from.
-    pub(crate) fn names(&self) -> Result<BTreeMap<String, Option<PathBuf>>> {
-        let mut names: BTreeMap<String, Option<PathBuf>> = BTreeMap::new();
+    /// Every name, and where its plugin comes from.
+    pub(crate) fn names(&self) -> Result<BTreeMap<String, Place>> {
+        let shipped = BUNDLED.iter().map(|plugin| plugin.name.to_owned());
+        let mut names: BTreeMap<_, _> = shipped.map(|name| (name, Place::Shipped)).collect();
         if let Some(dir) = &self.dir {
             let entries = std::fs::read_dir(dir)
                 .map_err(|error| refuse(format!("--plugin-dir {}: {error}", dir.display())))?;
@@ -57,12 +59,14 @@ impl<'a> Plugins<'a> {
                     .is_some_and(|extension| extension == "wasm")
                     && let Some(name) = path.file_stem().and_then(|stem| stem.to_str())
                 {
-                    names.insert(name.to_owned(), Some(path.clone()));
+                    let place = if is_shipped(name) {
+                        Place::Both(path.clone())
+                    } else {
+                        Place::File(path.clone())
+                    };
+                    names.insert(name.to_owned(), place);
                 }
             }
-        }
-        for plugin in BUNDLED {
-            names.insert(plugin.name.to_owned(), None);
         }
         Ok(names)
     }
@@ -74,17 +78,15 @@ impl<'a> Plugins<'a> {
         }
         let names = self.names()?;
         let source = match names.get(name) {
-            Some(Some(path)) => self.file(path.clone(), name),
-            Some(None) => bundled(name)
+            Some(Place::File(path)) => self.file(path.clone(), name),
+            Some(Place::Shipped) => bundled(name)
                 .map(PluginSource::Bundled)
                 .context("not shipped")?,
-            None => {
-                let known: Vec<_> = names.keys().map(String::as_str).collect();
-                bail!(
-                    "there is no plugin {name}; known are {}; --plugin-dir adds a folder with others",
-                    known.join(", ")
-                );
-            }
+            Some(Place::Both(path)) => return Err(ambiguous(path)),
+            None => bail!(
+                "there is no plugin {name}; known are {}; --plugin-dir adds a folder with others",
+                listed(&names)
+            ),
         };
         let plugin = self.load_from(source).await?;
         if plugin.manifest().name != name {
@@ -104,15 +106,28 @@ impl<'a> Plugins<'a> {
         self.load_from(self.file(path.to_owned(), "")).await
     }
 
-    /// A plugin's name for reports, and its component: a shipped one by its name, or a file.
+    /// A plugin's name for reports, and its component: one by its name, or a file.
     pub(crate) fn bytes(&self, plugin: &str) -> Result<(String, Vec<u8>)> {
-        if let Some(bundled) = bundled(plugin) {
-            return Ok((plugin.to_owned(), bundled.wasm.to_vec()));
-        }
-        let listed = self.names()?.get(plugin).cloned().flatten();
-        let path = listed.unwrap_or_else(|| PathBuf::from(plugin));
-        let wasm = std::fs::read(&path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
-        Ok((path.display().to_string(), wasm))
+        let names = self.names()?;
+        let path = match names.get(plugin) {
+            Some(Place::Shipped) => {
+                let bundled = bundled(plugin).context("not shipped")?;
+                return Ok((plugin.to_owned(), bundled.wasm.to_vec()));
+            }
+            Some(Place::Both(path)) => return Err(ambiguous(path)),
+            Some(Place::File(path)) => path.clone(),
+            None => PathBuf::from(plugin),
+        };
+        let shown = path.display();
+        let wasm = std::fs::read(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => anyhow!(
+                "there is no file {shown}, and no plugin of that name; known are {}; `keyturn plugin build` makes a \
+                 file of a plugin's crate and says where it is",
+                listed(&names)
+            ),
+            _ => anyhow!("{shown}: {error}"),
+        })?;
+        Ok((shown.to_string(), wasm))
     }
 
     pub(crate) async fn load_bytes(&self, label: &str, wasm: Vec<u8>) -> Result<Plugin> {
@@ -133,6 +148,27 @@ impl<'a> Plugins<'a> {
             sha256: self.tables.get(name).and_then(|table| table.sha256.clone()),
         }
     }
+}
+
+/// Where a name's plugin is.
+pub(crate) enum Place {
+    Shipped,
+    File(PathBuf),
+    /// A file has the name of a shipped plugin. Whoever put it there may mean either.
+    Both(PathBuf),
+}
+
+fn ambiguous(path: &Path) -> Error {
+    anyhow!(
+        "{} has the name of a plugin that this keyturn ships, and no file replaces one, so neither is used; take the \
+         file out of --plugin-dir, or give its plugin another name, in its plugin.toml and as the file's",
+        path.display()
+    )
+}
+
+fn listed(names: &BTreeMap<String, Place>) -> String {
+    let names: Vec<_> = names.keys().map(String::as_str).collect();
+    names.join(", ")
 }
 
 /// Whether this binary has a plugin of that name, which no file replaces.

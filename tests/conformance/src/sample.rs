@@ -24,6 +24,13 @@ pub enum SampleError {
     NoExample,
     #[error("{path}: {cause}")]
     File { path: PathBuf, cause: String },
+    #[error("{path}: it has {unknown}, which nothing would look at; known {place} are {known}")]
+    Unknown {
+        path: PathBuf,
+        unknown: String,
+        place: &'static str,
+        known: String,
+    },
     #[error("the plugin has no strategy \"{strategy}\"; it has {known}")]
     Strategy { strategy: String, known: String },
     #[error("--target: {cause}")]
@@ -94,7 +101,7 @@ impl Target {
 
 /// The author's file: what the plugin is checked with instead of its schema's example.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 struct Written {
     secret: Option<Value>,
     strategy: Option<String>,
@@ -108,6 +115,18 @@ struct Written {
     unprivileged: Option<Value>,
     unprotected: Option<Value>,
 }
+
+/// The members of [`Written`].
+const MEMBERS: [&str; 8] = [
+    "secret",
+    "strategy",
+    "settings",
+    "companions",
+    "endpoints",
+    "answers",
+    "unprivileged",
+    "unprotected",
+];
 
 /// The stage of the command line.
 pub struct Sample {
@@ -148,7 +167,7 @@ impl Sample {
         targets: &[Target],
     ) -> Result<Self, SampleError> {
         let written = match file {
-            Some(path) => read(path)?,
+            Some(path) => read(path, plugin.manifest())?,
             None => Written::default(),
         };
         let secret = match &written.secret {
@@ -241,20 +260,52 @@ fn lists_nodes(manifest: &Manifest) -> bool {
         .any(|endpoint| matches!(&endpoint.from, EndpointSource::Secret(at) if at.list.is_some()))
 }
 
-fn read(path: &Path) -> Result<Written, SampleError> {
+fn read(path: &Path, manifest: &Manifest) -> Result<Written, SampleError> {
     let wrong = |cause: String| SampleError::File {
         path: path.to_owned(),
         cause,
     };
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     // serde_json may quote what it did not expect, and the file holds secrets.
-    serde_json::from_str(&text).map_err(|error| {
+    let unreadable = |error: serde_json::Error| {
         wrong(format!(
-            "line {}, column {}: it is a JSON object with secret, strategy, settings, companions, endpoints, answers, unprivileged \
-             and unprotected, each left out if not needed",
+            "line {}, column {}: it is a JSON object with {}, each left out if not needed",
             error.line(),
-            error.column()
+            error.column(),
+            MEMBERS.join(", ")
         ))
+    };
+    let members: Map<String, Value> = serde_json::from_str(&text).map_err(unreadable)?;
+    are_known(path, "members", members.keys(), &MEMBERS)?;
+    let written: Written = serde_json::from_str(&text).map_err(unreadable)?;
+    let companions: Vec<_> = manifest.companions.keys().map(String::as_str).collect();
+    are_known(path, "companions", written.companions.keys(), &companions)?;
+    let endpoints: Vec<_> = manifest.endpoints.keys().map(String::as_str).collect();
+    are_known(path, "endpoints", written.endpoints.keys(), &endpoints)?;
+    Ok(written)
+}
+
+/// What nothing looks at would leave checks open, or have them made with something else than was meant.
+fn are_known<'a>(
+    path: &Path,
+    place: &'static str,
+    names: impl Iterator<Item = &'a String>,
+    known: &[&str],
+) -> Result<(), SampleError> {
+    let unknown = names.filter(|name| !known.contains(&name.as_str()));
+    let mut unknown: Vec<_> = unknown.map(|name| format!("{name:?}")).collect();
+    unknown.sort();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(SampleError::Unknown {
+        path: path.to_owned(),
+        unknown: unknown.join(", "),
+        place,
+        known: match known {
+            [] => "none".to_owned(),
+            known => known.join(", "),
+        },
     })
 }
 

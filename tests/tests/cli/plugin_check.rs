@@ -133,8 +133,17 @@ fn what_is_no_plugin_is_not_fit_and_says_why() {
             "is not WebAssembly",
             "fix: build it with `keyturn plugin build`",
         ]);
-    let missing = workspace.run(&["plugin", "check", "nowhere.wasm"]);
-    missing.failed(3, &["nowhere.wasm", "No such file"]);
+    for missing in ["nowhere.wasm", "nosuch"] {
+        let missing = workspace.run(&["plugin", "check", missing]);
+        missing.failed(
+            3,
+            &[
+                "there is no file no",
+                "api-key, jwt",
+                "`keyturn plugin build`",
+            ],
+        );
+    }
 }
 
 #[test]
@@ -159,14 +168,36 @@ fn a_wrong_target_or_sample_is_named_without_its_secrets() {
     workspace
         .run(&unknown)
         .failed(3, &["tls, ca and server_name"]);
-    fs::write(
-        workspace.path("sample.json"),
-        r#"{"secrets":"canary-password"}"#,
-    )
-    .unwrap();
     let sample = ["plugin", "check", "redis", "--sample", "sample.json"];
-    let refused = workspace
-        .run(&sample)
-        .failed(3, &["sample.json", "line 1", "unprotected"]);
-    assert!(!refused.stderr.contains("canary-password"), "{refused:?}");
+    for (written, words) in [
+        (
+            r#"{"secrets":"canary-password", "strategy":"dual", "answer":[]}"#,
+            [
+                "\"answer\", \"secrets\", which nothing",
+                "known members are secret",
+            ],
+        ),
+        (
+            r#"{"companions":{"administrator":{"password":"canary-password"}}}"#,
+            [
+                "\"administrator\", which nothing",
+                "known companions are admin",
+            ],
+        ),
+        (
+            r#"{"endpoints":{"node":["localhost:1"]}}"#,
+            ["\"node\", which nothing", "known endpoints are nodes"],
+        ),
+        ("[]", ["line 1", "it is a JSON object with secret"]),
+        (
+            "{\n\"answers\":\"canary-password\"}",
+            ["line 2", "unprotected"],
+        ),
+        ("\"canary-password\"", ["line 1", "it is a JSON object"]),
+    ] {
+        fs::write(workspace.path("sample.json"), written).unwrap();
+        let refused = workspace.run(&sample).failed(3, &["sample.json"]);
+        let refused = refused.failed(3, &words);
+        assert!(!refused.stderr.contains("canary-password"), "{refused:?}");
+    }
 }

@@ -95,9 +95,14 @@ fn an_unknown_plugin_or_file_is_refused() {
         .failed(3, &["text.wasm"]);
 }
 
+/// Whoever put the file there may believe that it is the one in use.
 #[test]
-fn a_file_in_the_plugin_folder_cannot_shadow_a_shipped_plugin() {
-    let workspace = Workspace::empty();
+fn a_file_with_the_name_of_a_shipped_plugin_is_refused_and_bothers_no_other() {
+    let workspace = Workspace::with(
+        "[secret.\"app-prod/jwt\"]\nplugin = \"jwt\"\n[secret.\"app-prod/key\"]\nplugin = \"api-key\"\n",
+    );
+    let key = r#"{"internal_api_key":"festival_sk_live_0123456789abcdef"}"#;
+    workspace.create("app-prod/key", key);
     std::fs::write(workspace.path("jwt.wasm"), "no component").unwrap();
     std::fs::write(workspace.path("mine.wasm"), "no component").unwrap();
     let listed = workspace
@@ -112,10 +117,28 @@ fn a_file_in_the_plugin_folder_cannot_shadow_a_shipped_plugin() {
             .unwrap()
             .clone()
     };
-    assert_eq!(of("jwt")["source"], "shipped");
-    assert_ne!(of("jwt")["version"], "-");
-    let broken = of("mine")["summary"].as_str().unwrap().to_owned();
-    assert!(broken.starts_with("cannot be loaded: "), "{broken}");
+    assert_eq!(of("jwt")["source"], "shipped, and ./jwt.wasm");
+    assert_eq!(of("api-key")["source"], "shipped");
+    for (name, words) in [
+        ("jwt", "has the name of a plugin that this keyturn ships"),
+        ("mine", "is not WebAssembly"),
+    ] {
+        let broken = of(name)["summary"].as_str().unwrap().to_owned();
+        assert!(broken.starts_with("cannot be loaded: "), "{broken}");
+        assert!(broken.contains(words), "{broken}");
+    }
+    let words = ["./jwt.wasm", "neither is used", "out of --plugin-dir"];
+    for command in [
+        &["plugin", "inspect", "jwt"][..],
+        &["plugin", "check", "jwt"],
+        &["rotate", "app-prod/jwt"],
+    ] {
+        let arguments = [&["--plugin-dir", "."], command].concat();
+        workspace.run(&arguments).failed(3, &words);
+    }
+    workspace
+        .run(&["--plugin-dir", ".", "rotate", "app-prod/key"])
+        .succeeded();
 }
 
 #[test]

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{Global, Plugin},
     output,
-    plugins::Plugins,
+    plugins::{Place, Plugins},
     session::refuse,
 };
 
@@ -41,8 +41,12 @@ pub(crate) async fn run(global: &Global, command: Plugin) -> Result<ExitCode> {
 
 async fn list(global: &Global, plugins: &Plugins<'_>) -> Result<ExitCode> {
     let mut rows = Vec::new();
-    for (name, path) in plugins.names()? {
-        let source = path.map_or("shipped".to_owned(), |path| path.display().to_string());
+    for (name, place) in plugins.names()? {
+        let source = match place {
+            Place::Shipped => "shipped".to_owned(),
+            Place::File(path) => path.display().to_string(),
+            Place::Both(path) => format!("shipped, and {}", path.display()),
+        };
         let (version, summary) = match plugins.load(&name).await {
             Ok(plugin) => (
                 plugin.descriptor().version.clone(),
