@@ -13,6 +13,7 @@ mod configuration;
 mod credentials;
 mod database;
 mod endurance;
+mod examples;
 mod failover;
 mod failures;
 mod full_disk;
