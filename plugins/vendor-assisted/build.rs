@@ -86,11 +86,10 @@ impl Profiles {
                 ));
             }
         }
-        for parameter in profile.parameters {
-            let member = parameter.member;
+        for member in profile.reads {
             if !manifest.contains(&format!("\"/{member}\"")) {
                 return Err(format!(
-                    "the member `{member}` is a parameter and no secret: write \"/{member}\" into `public` of {MANIFEST}"
+                    "the member `{member}` is read and no secret: write \"/{member}\" into `public` of {MANIFEST}"
                 ));
             }
         }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use keyturn_protocol::{Applied, Failure, Label, Labels, Liveness, NextAction, Reason};
-use keyturn_runtime::{Finding, InputRequest, MemberReport, Status as CallStatus};
+use keyturn_runtime::{Finding, InputRequest, MemberReport, Outcome, Status as CallStatus};
 use keyturn_store::{SecretDescription, SecretStore, StoreError};
 use serde::Serialize;
 
@@ -96,6 +96,8 @@ pub struct Verification {
     pub version: String,
     /// `live`, `dead`, `mixed` or `unknown`.
     pub liveness: String,
+    /// False: nobody was asked, so that the value itself is all that was looked at.
+    pub asked: bool,
     pub members: Vec<MemberReport>,
     pub findings: Vec<Finding>,
 }
@@ -291,22 +293,31 @@ async fn ask(
     let subject = call.current.clone();
     let id = keyturn_protocol::VersionId::new(subject.id.as_str());
     let plugin = &credential.plugin;
-    let verified = |liveness: &keyturn_runtime::Liveness, members, findings| Verification {
+    let verified = |liveness, asked, members, findings| Verification {
         secret: credential.secret.to_string(),
         credential: credential.name.clone(),
         version: subject.id.clone(),
-        liveness: crate::problem::kebab(liveness),
+        liveness: crate::problem::kebab(&liveness),
+        asked,
         members,
         findings,
+    };
+    let tested = |liveness: keyturn_runtime::Liveness, outcome: Outcome| {
+        verified(
+            liveness,
+            outcome.connected,
+            outcome.members,
+            outcome.findings,
+        )
     };
     // As the application would: every member, with the negative control. A probe asks only where
     // values are set, so it alone would not notice that the application's own way is closed.
     let mut pauses = 0;
     let failed = loop {
-        let tested = source
+        let answer = source
             .call(&id, async |call| plugin.test(call, &subject).await)
             .await;
-        match tested {
+        match answer {
             Ok(outcome) => match outcome.status {
                 CallStatus::Pending { after_ms } if pauses < VERIFY_PAUSES_MAX => {
                     pauses += 1;
@@ -315,12 +326,10 @@ async fn ask(
                 }
                 // Some member still refuses it, such as a standby that lags, or does not follow any more.
                 CallStatus::Pending { .. } => {
-                    let mixed = keyturn_runtime::Liveness::Mixed;
-                    return Ok(verified(&mixed, outcome.members, outcome.findings));
+                    return Ok(tested(keyturn_runtime::Liveness::Mixed, outcome));
                 }
                 CallStatus::Done | CallStatus::Unchanged => {
-                    let live = keyturn_runtime::Liveness::Live;
-                    return Ok(verified(&live, outcome.members, outcome.findings));
+                    return Ok(tested(keyturn_runtime::Liveness::Live, outcome));
                 }
             },
             Err(failed) => break failed,
@@ -332,7 +341,8 @@ async fn ask(
     match liveness(verdict.liveness) {
         Liveness::Live => Err(failed),
         Liveness::Dead | Liveness::Mixed | Liveness::Unknown => Ok(verified(
-            &verdict.liveness,
+            verdict.liveness,
+            verdict.connected,
             verdict.members,
             plugin.check(&call).await?,
         )),

@@ -175,7 +175,8 @@ impl Live {
             Ok(Err(error)) => return Err(cut.error(&error, Some(&state.scrubber))),
             Ok(Ok(answer)) => answer,
         };
-        let answers = Answers::new(&state.scrubber, limits.answer_bytes);
+        let connected = state.network.connected();
+        let answers = Answers::new(&state.scrubber, connected, limits.answer_bytes);
         let converted = convert(&answers, answer);
         if answers.too_large() {
             return Err(cut.too_large());

@@ -135,6 +135,8 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// The version id that logged in; anything but CURRENT or the candidate is drift.
     pub opened_with: Option<String>,
+    /// The host's own word: the call has opened a connection.
+    pub connected: bool,
 }
 
 /// The answer of `probe`.
@@ -142,6 +144,8 @@ pub struct Outcome {
 pub struct Verdict {
     pub liveness: Liveness,
     pub members: Vec<MemberReport>,
+    /// The host's own word: the call has opened a connection.
+    pub connected: bool,
 }
 
 /// How the old value ends. None set: there is nothing to kill.

@@ -106,8 +106,8 @@ fn wrong() -> Vec<(String, &'static str)> {
         profile.pointer_mut(parent).unwrap()[name] = value;
         profile.to_string()
     };
-    let parameter = json!([{"name": "account", "member": "acme_account"}]);
-    let elsewhere = json!({"client_id": {"type": "string", "description": "Something else"}});
+    let read = json!(["acme_account"]);
+    let elsewhere = json!({"team_id": {"type": "string", "description": "Something else"}});
     vec![
         ("{".to_owned(), "acme.json: EOF while parsing"),
         (without("make"), "acme.json: missing field `make`"),
@@ -134,11 +134,11 @@ fn wrong() -> Vec<(String, &'static str)> {
         ),
         (
             with("/settings", elsewhere),
-            "apple.json: the setting `client_id` says something else in the profile acme",
+            "apple.json: the setting `team_id` says something else in the profile acme",
         ),
         (
-            with("/parameters", parameter),
-            "acme.json: the member `acme_account` is a parameter and no secret: write \"/acme_account\" into `public`",
+            with("/reads", read),
+            "acme.json: the member `acme_account` is read and no secret: write \"/acme_account\" into `public`",
         ),
     ]
 }

@@ -67,7 +67,7 @@ fn a_rotation_keeps_the_old_value_and_everything_that_is_not_its_own() {
     workspace
         .run(&["verify", NAME])
         .succeeded()
-        .says(&["logs in"]);
+        .says(&["nobody was asked"]);
 
     let status = workspace
         .run(&["status", NAME, "--json"])

@@ -393,10 +393,12 @@ fn status_history_and_verify_tell_what_happened() {
     workspace.run(&["verify", JWT]).succeeded().says(&[
         "AWSCURRENT",
         &labels["AWSCURRENT"],
-        "logs in",
+        // A key that only signs has nobody who could be asked.
+        "nobody was asked",
     ]);
     let verified = workspace.run(&["verify", JWT, "--json"]).succeeded().json();
     assert_eq!(verified["liveness"], "live");
+    assert_eq!(verified["asked"], false);
 }
 
 #[test]

@@ -38,11 +38,8 @@ fn every_profile_is_documented() {
             continue;
         };
         let fields = profile["fields"].as_array().unwrap();
-        let parameters = profile["parameters"].as_array().into_iter().flatten();
-        let members = fields
-            .iter()
-            .chain(parameters)
-            .map(|field| &field["member"]);
+        let read = profile["reads"].as_array().into_iter().flatten();
+        let members = fields.iter().map(|field| &field["member"]).chain(read);
         for word in members.chain(profile.get("host")) {
             let word = word.as_str().unwrap();
             if !row.contains(&format!("`{word}`")) {

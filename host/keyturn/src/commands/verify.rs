@@ -75,8 +75,13 @@ fn show(verification: &Verification, needs_operator: bool) -> Result<()> {
         lines.collect::<String>()
     };
     if verification.is_live() {
+        let what = if verification.asked {
+            "logs in"
+        } else {
+            "passes the checks of the plugin itself; nobody was asked whether it is accepted"
+        };
         return Ok(output::to_stdout(&format!(
-            "{name}: AWSCURRENT ({}) logs in{}",
+            "{name}: AWSCURRENT ({}) {what}{}",
             verification.version,
             findings()
         ))?);

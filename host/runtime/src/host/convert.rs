@@ -90,13 +90,16 @@ pub(crate) fn to_retire_request(request: &RetireRequest) -> t::RetireRequest {
 /// Takes answers of one call over.
 pub(crate) struct Answers<'a> {
     scrubber: &'a Scrubber,
+    connected: bool,
     bytes_left: Cell<Option<usize>>,
 }
 
 impl<'a> Answers<'a> {
-    pub(crate) fn new(scrubber: &'a Scrubber, bytes_max: usize) -> Self {
+    /// `connected`: the call has opened a connection.
+    pub(crate) fn new(scrubber: &'a Scrubber, connected: bool, bytes_max: usize) -> Self {
         Self {
             scrubber,
+            connected,
             bytes_left: Cell::new(Some(bytes_max)),
         }
     }
@@ -152,6 +155,7 @@ impl<'a> Answers<'a> {
             members: self.members(outcome.members),
             findings: self.findings(outcome.findings),
             opened_with: outcome.opened_with.map(|id| self.name(&id)),
+            connected: self.connected,
         }
     }
 
@@ -159,6 +163,7 @@ impl<'a> Answers<'a> {
         Verdict {
             liveness: liveness(verdict.liveness),
             members: self.members(verdict.members),
+            connected: self.connected,
         }
     }
 

@@ -172,11 +172,22 @@ fn every_vendor_rotates_in_one_secret_and_undoes_nothing() {
     assert_eq!(current["sentry_dsn"], sentry.new["sentry_dsn"]);
     assert!(current["previous_sentry_dsn"].is_null());
     assert_eq!(vendors.server.requests().len(), before);
-    vendors
-        .workspace
-        .run(&["verify", &format!("{SECRET}#sentry")])
-        .succeeded()
-        .says(&["only its form was looked at"]);
+    let verify = |part: &str, words: [&str; 2]| {
+        let verified = vendors
+            .workspace
+            .run(&["verify", &format!("{SECRET}#{part}")])
+            .succeeded();
+        for word in words {
+            assert!(verified.stdout.contains(word), "{verified:?}");
+        }
+        assert_eq!(verified.stdout.contains("logs in"), part != "sentry");
+    };
+    verify(
+        "sentry",
+        ["nobody was asked", "only its form was looked at"],
+    );
+    assert_eq!(vendors.server.requests().len(), before);
+    verify("google", ["AWSCURRENT", "logs in"]);
 }
 
 #[test]
