@@ -16,7 +16,7 @@ use crate::{
     kept::how_of,
     notes::{Answered, Notes, Obligation, OperatorSteps},
     parking::needs_answer,
-    problem::{Failed, Problem},
+    problem::{Failed, Problem, why_unknown},
     snapshot::{Elsewhere, labels_of, observe},
 };
 
@@ -352,7 +352,11 @@ impl Effects<'_> {
             .source
             .call(subject, async |call| plugin.probe(call, &value).await)
             .await?;
-        Ok(Event::Probed(liveness(verdict.liveness)))
+        let event = Event::Probed(liveness(verdict.liveness));
+        match why_unknown(verdict) {
+            Some(problem) => Err(Box::new(Failed { event, problem })),
+            None => Ok(event),
+        }
     }
 
     async fn retire(&mut self, subject: &VersionId) -> Result<Event, Box<Failed>> {

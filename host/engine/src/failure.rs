@@ -18,6 +18,8 @@ pub struct RunFailure {
     pub promoted: Option<Promoted>,
     /// Whether an operator would have been asked for a new value, had AWSCURRENT been seen to work.
     pub nobody_asked: bool,
+    /// Unix milliseconds.
+    pub ended_at_ms: u64,
     pub report: Report,
 }
 
@@ -71,7 +73,8 @@ impl RunFailure {
 
     /// What to do next, in one sentence.
     pub fn next(&self) -> String {
-        let next = words::next(&self.failure, self.problem.as_ref(), &self.name);
+        let problem = self.problem.as_ref();
+        let next = words::next(&self.failure, problem, &self.name, self.ended_at_ms);
         match self.nobody_asked {
             true => format!("{next} {}", words::ask_all_the_same(&self.name)),
             false => next,

@@ -26,6 +26,7 @@ mod report;
 mod run;
 mod snapshot;
 mod status;
+mod times;
 mod words;
 
 pub use credential::{Credential, GRACE_SECONDS_WITH_TARGET, GRACE_SECONDS_WITHOUT_TARGET};
@@ -40,5 +41,6 @@ pub use problem::Problem;
 pub use renamed::LeftBehind;
 pub use report::{Report, StepReport};
 pub use status::{Retirement, Status, Verification};
+pub use times::{duration, time};
 
 pub use keyturn_protocol::{Applied, Goal, NextAction, Outcome, Reason, Step, VersionId};

@@ -2,7 +2,7 @@
 //! has been scrubbed where it came from.
 
 use keyturn_protocol::{Event, FailureClass, PluginFailure};
-use keyturn_runtime::{Applied, CallError, ErrorKind};
+use keyturn_runtime::{Applied, CallError, ErrorKind, Liveness, Verdict};
 use keyturn_store::{Changed, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -86,15 +86,33 @@ impl From<CallError> for Box<Failed> {
                 retryable: error.retryable,
                 retry_after_ms: error.retry_after_ms,
             }),
-            problem: Problem {
-                kind: kebab(&error.kind),
-                applied: kebab(&error.applied),
-                code: error.code,
-                message: error.message,
-                details: error.details,
-            },
+            problem: error.into(),
         })
     }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        Self {
+            kind: kebab(&error.kind),
+            applied: kebab(&error.applied),
+            code: error.code,
+            message: error.message,
+            details: error.details,
+        }
+    }
+}
+
+/// Why a verdict says nothing, in the words of the first member that has some.
+pub(crate) fn why_unknown(verdict: Verdict) -> Option<Problem> {
+    if verdict.liveness != Liveness::Unknown {
+        return None;
+    }
+    verdict.members.into_iter().find_map(|report| {
+        let mut problem = Problem::from(report.error?);
+        problem.message = format!("{} {}: {}", report.endpoint, report.member, problem.message);
+        Some(problem)
+    })
 }
 
 /// The name that serde gives an enum's case.

@@ -43,8 +43,8 @@ pub(crate) struct Run<'a> {
     in_preflight: bool,
     recorder: Recorder<'a>,
     values: ValuesRead,
-    /// What has failed and not gone well since, by command, the newest last.
-    problems: Vec<(&'static str, Problem)>,
+    /// What has failed and not gone well since, by what was done, the newest last.
+    problems: Vec<(String, Problem)>,
     promoted: Option<Promoted>,
     /// What is not this run's to do.
     elsewhere: Option<Elsewhere>,
@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
 
     async fn store_failed(&mut self, name: &'static str, error: StoreError) -> Box<RunFailure> {
         let Failed { problem, .. } = *Box::<Failed>::from(error);
-        self.problems.push((name, problem));
+        self.problems.push((name.to_owned(), problem));
         self.failed(self.ended(Reason::Store, NextAction::Retry))
             .await
     }
@@ -210,9 +210,13 @@ impl<'a> Run<'a> {
         }
         self.recorder
             .conclude(command, &event, problem.as_ref(), findings, began.elapsed())?;
-        self.problems.retain(|(name, _)| *name != command.name());
-        self.problems
-            .extend(problem.map(|problem| (command.name(), problem)));
+        // What is known of one version says nothing about another.
+        let done = match command {
+            Command::Probe { subject } => format!("Probe {subject}"),
+            _ => command.name().to_owned(),
+        };
+        self.problems.retain(|(name, _)| *name != done);
+        self.problems.extend(problem.map(|problem| (done, problem)));
         if let (Command::Promote { to, .. }, Event::Moved) = (command, &event) {
             self.close_gap(to).await;
         }
@@ -248,7 +252,7 @@ impl<'a> Run<'a> {
         // rotation that has been promoted.
         if let Err(error) = written.await {
             let Failed { problem, .. } = *Box::<Failed>::from(error);
-            self.problems.push(("Notes", problem));
+            self.problems.push(("Notes".to_owned(), problem));
         }
         self.recorder.gap_ms = gap.get();
     }
@@ -274,7 +278,7 @@ impl<'a> Run<'a> {
         };
         if let Some(steps) = steps {
             let problem = self.own_problem("operator", steps);
-            self.problems.push(("Probe", problem));
+            self.problems.push(("Probe".to_owned(), problem));
         }
         let (problem, promoted) = (self.problems.pop(), self.promoted.take());
         let mut ended = RunFailure {
@@ -283,6 +287,7 @@ impl<'a> Run<'a> {
             problem: problem.map(|(_, problem)| problem),
             promoted,
             nobody_asked: self.in_preflight,
+            ended_at_ms: self.options.clock.now_ms(),
             report: Report::default(),
         };
         let outcome = if ended.is_refusal() {
@@ -315,14 +320,14 @@ impl<'a> Run<'a> {
                 "run `keyturn rotate {secret}#{maker}` or `keyturn retire {secret}#{maker}` first"
             ),
         );
-        self.problems.push(("Observe", problem));
+        self.problems.push(("Observe".to_owned(), problem));
         let reason = Reason::Unfinished(version);
         self.failed(self.ended(reason, NextAction::Repair)).await
     }
 
     async fn owned_elsewhere(&mut self, owner: &str) -> Box<RunFailure> {
         let problem = moved::problem(self.credential, owner);
-        self.problems.push(("Observe", problem));
+        self.problems.push(("Observe".to_owned(), problem));
         let ended = self.ended(Reason::OwnedElsewhere, NextAction::Repair);
         self.failed(ended).await
     }
@@ -336,7 +341,7 @@ impl<'a> Run<'a> {
     /// under way is resolved by the next run.
     async fn stopped(&mut self, kind: &str, message: String) -> Box<RunFailure> {
         let problem = self.own_problem(kind, message);
-        self.problems.push(("Audit", problem));
+        self.problems.push(("Audit".to_owned(), problem));
         self.failed(self.ended(Reason::Store, NextAction::Retry))
             .await
     }

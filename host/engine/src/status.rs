@@ -234,7 +234,7 @@ pub(crate) async fn verify(
     let mut recorder = Recorder::new(options, credential, "verify");
     match ask(options, credential, recorder.rotation_id()).await {
         Ok(verification) => Ok(verification),
-        Err(failed) => Err(unanswered(credential, &mut recorder, *failed).await),
+        Err(failed) => Err(unanswered(options, credential, &mut recorder, *failed).await),
     }
 }
 
@@ -254,11 +254,12 @@ pub(crate) async fn questions(
     };
     match asked {
         Ok(asked) => Ok(asked),
-        Err(failed) => Err(unanswered(credential, &mut recorder, *failed).await),
+        Err(failed) => Err(unanswered(options, credential, &mut recorder, *failed).await),
     }
 }
 
 async fn unanswered(
+    options: &EngineOptions,
     credential: &Credential,
     recorder: &mut Recorder<'_>,
     failed: Failed,
@@ -274,6 +275,7 @@ async fn unanswered(
         problem: Some(failed.problem),
         promoted: None,
         nobody_asked: false,
+        ended_at_ms: options.clock.now_ms(),
         report: recorder.finish("failed", None).await,
     })
 }

@@ -5,10 +5,14 @@ use keyturn_protocol::{
 };
 
 use crate::problem::Problem;
+use crate::times::{duration, time};
+
+/// Where a plugin answers, and does not say why so.
+const UNEXPLAINED: &str = "the plugin gave no reason";
 
 /// Why, with the problem's own words where a plugin or the store is the cause.
 pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
-    let cause = problem.map_or("no further detail", |problem| problem.message.as_str());
+    let cause = problem.map_or(UNEXPLAINED, |problem| problem.message.as_str());
     let cause = cause.trim_end_matches('.');
     match reason {
         Reason::NoCurrent => "no version with a value is AWSCURRENT".to_owned(),
@@ -23,7 +27,8 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
         }
         Reason::BaseMoved => "AWSCURRENT was changed by somebody else during the rotation; that value stands".to_owned(),
         Reason::WithinGrace { seconds } => format!(
-            "the value that the last rotation replaced is promised to work for another {seconds} s, and this would end it"
+            "the value that the last rotation replaced is promised to work for another {}, and this would end it",
+            duration(seconds.saturating_mul(1000))
         ),
         Reason::IdentityDiffers(id) => format!(
             "version {id} names another place than AWSCURRENT, so no login was tried: {cause}"
@@ -107,7 +112,7 @@ pub(crate) fn answer(event: &Event) -> String {
         Event::Completed { changed: true } => "done".to_owned(),
         Event::Completed { changed: false } => "unchanged".to_owned(),
         Event::Probed(liveness) => format!("{liveness:?}").to_lowercase(),
-        Event::StillPending { milliseconds } => format!("pending for {milliseconds} ms"),
+        Event::StillPending { milliseconds } => format!("pending for {}", duration(*milliseconds)),
         Event::PluginFailed(_) | Event::StoreFailed { .. } => "failed".to_owned(),
         Event::Created | Event::Moved | Event::Planned(_) | Event::IdentityEqual => {
             "done".to_owned()
@@ -155,8 +160,13 @@ pub(crate) fn ask_all_the_same(name: &str) -> String {
     )
 }
 
-/// What to do.
-pub(crate) fn next(failure: &Failure, problem: Option<&Problem>, name: &str) -> String {
+/// What to do. `ended_at_ms`: when the run ended.
+pub(crate) fn next(
+    failure: &Failure,
+    problem: Option<&Problem>,
+    name: &str,
+    ended_at_ms: u64,
+) -> String {
     match failure.next {
         NextAction::Retry if failure.reason == Reason::Contended => {
             "Wait until that run has ended, then run the same command again.".to_owned()
@@ -166,12 +176,26 @@ pub(crate) fn next(failure: &Failure, problem: Option<&Problem>, name: &str) -> 
             "Put the server's certificate or the grant's `ca` and `server_name` right, then run the same command again."
                 .to_owned()
         }
+        NextAction::Retry
+            if problem.is_none() && matches!(failure.reason, Reason::LivenessUnknown(_)) =>
+        {
+            format!(
+                "`keyturn history {name}` shows what the plugin has logged; put right what keeps the target from telling, \
+                 then run the same command again."
+            )
+        }
         NextAction::Retry => {
             "Run the same command again: it continues where this one ended.".to_owned()
         }
         NextAction::WaitSeconds(seconds) => {
+            let wait_ms = seconds.saturating_mul(1000);
+            let over_at_ms = ended_at_ms.saturating_add(wait_ms);
+            // A time that is shown to the second must not be too early.
+            let shown_ms = over_at_ms.div_ceil(1000).saturating_mul(1000);
             format!(
-                "Run it again in {seconds} s, or with --now, which locks out whoever still uses the old value."
+                "Run it again in {}, at {}, or with --now, which locks out whoever still uses the old value.",
+                duration(wait_ms),
+                time(shown_ms)
             )
         }
         NextAction::Repair if failure.reason == Reason::OwnedElsewhere => {
@@ -224,4 +248,60 @@ fn repair(failure: &Failure, name: &str) -> String {
         _ => "Put that right, then run the same command again.",
     }
     .replace("NAME", name)
+}
+
+#[cfg(test)]
+mod tests {
+    use keyturn_protocol::VersionId;
+
+    use super::*;
+
+    /// In one sentence after the other, as [`crate::RunFailure`] shows it.
+    fn said(failure: &Failure, problem: Option<&Problem>) -> String {
+        let why = reason(&failure.reason, problem);
+        format!("{why}. {}", next(failure, problem, "app-prod/db#one", 0))
+    }
+
+    #[test]
+    fn a_verdict_that_says_nothing_is_explained_or_tells_where_to_look() {
+        let failure = Failure {
+            reason: Reason::LivenessUnknown(VersionId::new("v2")),
+            applied: Applied::No,
+            next: NextAction::Retry,
+            kept: Vec::new(),
+        };
+        let unexplained = said(&failure, None);
+        for words in ["v2", "gave no reason", "`keyturn history app-prod/db#one`"] {
+            assert!(unexplained.contains(words), "{unexplained}");
+        }
+        let problem = Problem {
+            kind: "auth".to_owned(),
+            applied: "no".to_owned(),
+            code: None,
+            message: "api api.example: it refuses everybody.".to_owned(),
+            details: Vec::new(),
+        };
+        assert_eq!(
+            said(&failure, Some(&problem)),
+            "whether version v2 opens the door cannot be told now: api api.example: it refuses everybody. Run the same \
+             command again: it continues where this one ended."
+        );
+    }
+
+    #[test]
+    fn a_grace_that_runs_is_told_in_days_and_by_its_end() {
+        let seconds = 604_800;
+        let failure = Failure {
+            reason: Reason::WithinGrace { seconds },
+            applied: Applied::No,
+            next: NextAction::WaitSeconds(seconds),
+            kept: Vec::new(),
+        };
+        // 2026-11-27T16:00:00.001Z
+        let told = next(&failure, None, "app-prod/jwt", 1_795_795_200_001);
+        assert!(
+            told.contains("in 7 days, at 2026-12-04T16:00:01Z, or"),
+            "{told}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 pub(crate) use keyturn_config::display_name as name;
+pub(crate) use keyturn_engine::{duration, time};
 
 /// The caller's end of standard output is full or broken. What the command did before is done.
 #[derive(Debug, thiserror::Error)]
@@ -24,24 +25,4 @@ pub(crate) fn to_stdout(text: &str) -> Result<(), Unwritten> {
 /// Words for people. A closed standard error is no reason to fail.
 pub(crate) fn to_stderr(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
-}
-
-/// RFC 3339 in UTC, to the second.
-pub(crate) fn time(unix_ms: u64) -> String {
-    i64::try_from(unix_ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(
-            || "out of range".to_owned(),
-            |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        )
-}
-
-/// A pause as people say it.
-pub(crate) fn duration(ms: u64) -> String {
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..120_000 => format!("{} s", ms.div_ceil(1_000)),
-        _ => format!("{} min", ms.div_ceil(60_000)),
-    }
 }

@@ -3,7 +3,9 @@
 use crate::account::{self, Answer};
 use crate::fields;
 use crate::key::{Key, Settings};
-use keyturn_sdk::{Context, Error, Finding, Level, Liveness, Outcome, Verdict, Version, log};
+use keyturn_sdk::{
+    Context, Error, Finding, Level, Liveness, MemberReport, Outcome, Verdict, Version,
+};
 
 /// The candidate opens the account that AWSCURRENT opens, or, where the candidate only lacks the previous key, opens
 /// its account still.
@@ -98,10 +100,14 @@ pub(crate) fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> 
     if current.text.expose() != key.text.expose()
         && account::ask(&current, "AWSCURRENT's key")? == Answer::Refused
     {
-        log::warn!(
-            "Stripe refuses the key in question, but AWSCURRENT's too: that proves nothing; look at grant.endpoint.api"
+        let why = Error::auth(
+            "Stripe refuses the key in question, but AWSCURRENT's too: that proves nothing; look at grant.endpoint.api",
         );
-        return Ok(Verdict::new(Liveness::Unknown));
+        return Ok(Verdict::of_members(vec![MemberReport::unknown(
+            "api",
+            "api.stripe.com",
+            why,
+        )]));
     }
     account::wrong_key_is_refused(&key)?;
     Ok(Verdict::new(Liveness::Dead))
@@ -264,12 +270,11 @@ mod tests {
     /// Something on the way answers, or Stripe has shut the account.
     #[test]
     fn where_every_key_is_refused_none_is_proven_dead() {
-        let host = stripe(&[]).install();
-        assert_eq!(probed(NEW, OLD), Liveness::Unknown);
-        let [line] = &host.logs()[..] else {
-            panic!("it says why")
-        };
-        assert!(line.message.contains("AWSCURRENT's too"), "{line:?}");
+        let _host = stripe(&[]).install();
+        let verdict = verdict(NEW, OLD);
+        assert_eq!(verdict.liveness, Liveness::Unknown);
+        let why = verdict.members[0].error.as_ref().unwrap();
+        assert!(why.message.contains("AWSCURRENT's too"), "{why}");
     }
 
     #[test]
@@ -290,9 +295,13 @@ mod tests {
     const GONE: &str = "sk_test_0000000000000000gone";
 
     fn probed(current: &str, subject: &str) -> Liveness {
+        verdict(current, subject).liveness
+    }
+
+    fn verdict(current: &str, subject: &str) -> Verdict {
         let value = |key: &str| format!(r#"{{"secret_key":"{key}"}}"#);
         let ctx = fake::context("assisted", &value(current));
         let subject = fake::version("v", &value(subject));
-        probe(&ctx, &subject).unwrap().liveness
+        probe(&ctx, &subject).unwrap()
     }
 }

@@ -1,6 +1,8 @@
 //! `test`, `probe` and `check`: what a secret is worth, asked of the vendor itself, and where it belongs.
 
-use keyturn_sdk::{Context, Error, Finding, Level, Liveness, Outcome, Verdict, Version, log};
+use keyturn_sdk::{
+    Context, Error, Finding, Level, Liveness, MemberReport, Outcome, Verdict, Version,
+};
 use serde_json::Value;
 
 use crate::ask;
@@ -185,12 +187,14 @@ pub(crate) fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> 
     if holding.secret() != current.secret()
         && liveness_of_current(&vendor, check, &current)? != Liveness::Live
     {
-        log::warn!(format!(
+        let why = Error::auth(format!(
             "{} refuses the secret in question, but does not accept AWSCURRENT's either, which proves nothing; look at {}",
             profile.vendor,
             suspects(profile)
         ));
-        return Ok(Verdict::new(Liveness::Unknown));
+        let host = profile.host.as_deref().unwrap_or_default();
+        let report = MemberReport::unknown("api", host, why);
+        return Ok(Verdict::of_members(vec![report]));
     }
     ask::wrong_is_refused(profile, check, &values)?;
     Ok(Verdict::new(Liveness::Dead))

@@ -163,6 +163,19 @@ pub struct MemberReport {
     pub error: Option<Error>,
 }
 
+impl MemberReport {
+    /// Nothing changed here, and whether the value opens this node cannot be told; the error says why.
+    pub fn unknown(endpoint: &str, member: &str, error: Error) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            member: member.to_owned(),
+            applied: Applied::No,
+            liveness: Liveness::Unknown,
+            error: Some(error),
+        }
+    }
+}
+
 /// What `set`, `test` and `retire` answer.
 #[derive(Clone, Debug)]
 pub struct Outcome {

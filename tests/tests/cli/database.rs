@@ -90,7 +90,7 @@ fn within_the_grace_only_now_rotates_and_the_application_keeps_its_login() {
     festival
         .workspace
         .run(&["rotate", SECRET])
-        .failed(7, &["promised to work for another 86", "--now"]);
+        .failed(7, &["promised to work for another 2", "--now"]);
     assert_eq!(festival.workspace.labels(SECRET), labels);
     festival
         .login(&value_under(&festival, "AWSPREVIOUS"))

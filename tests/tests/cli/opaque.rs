@@ -78,7 +78,7 @@ fn a_rotation_keeps_the_old_value_and_everything_that_is_not_its_own() {
     assert!(status[0]["grace_left_seconds"].as_u64().unwrap() > 604_000);
     workspace
         .run(&["rotate", NAME])
-        .failed(7, &["promised to work for another 604", "--now"]);
+        .failed(7, &["promised to work for another 7 days", "--now"]);
     workspace.run(&["history", NAME]).succeeded().says(&[
         "started (overlap)",
         "about to promote",

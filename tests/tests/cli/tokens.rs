@@ -99,15 +99,25 @@ fn within_its_grace_a_second_rotation_is_refused_unless_it_must_be_now() {
     let first = workspace.labels(JWT);
     let text = workspace.text(JWT, "AWSCURRENT");
 
-    workspace.run(&["rotate", JWT]).failed(
+    let refused = workspace.run(&["rotate", JWT]).failed(
         7,
         &[
             JWT,
-            "promised to work for another 604",
+            "promised to work for another 7 days",
             "The target was not changed.",
+            "Run it again in 7 days, at 2",
             "--now",
         ],
     );
+    let (_, told) = refused.stderr.split_once("in 7 days, at ").unwrap();
+    let (told, _) = told.split_once(',').unwrap();
+    let rfc3339 = &time::format_description::well_known::Rfc3339;
+    let told = time::OffsetDateTime::parse(told, rfc3339).unwrap();
+    let status = workspace.run(&["status", JWT, "--json"]).json();
+    let due_ms = status[0]["retirement"]["due_at_ms"].as_i64().unwrap();
+    // It may have been told a moment late, and never early.
+    let late = told.unix_timestamp() * 1000 - due_ms;
+    assert!((0..90_000).contains(&late), "{refused:?} and {due_ms}");
     let shown = workspace
         .run(&["rotate", JWT, "--json"])
         .failed(7, &[])
@@ -167,7 +177,7 @@ fn retire_now_does_not_wait() {
     workspace.run(&["rotate", JWT]).succeeded();
     workspace
         .run(&["retire", JWT])
-        .failed(7, &["s, or with --now"]);
+        .failed(7, &["in 7 days, at 20", "Z, or with --now"]);
     workspace.run(&["retire", JWT, "--now"]).succeeded();
     assert!(workspace.current(JWT).get("previous_secret").is_none());
 }

@@ -64,7 +64,7 @@ fn a_vendor_that_refuses_everybody_proves_nothing() {
         refuse(true);
         vendors
             .retire_now(&keys)
-            .failed(5, &["cannot be told now", "which proves nothing"]);
+            .failed(5, &["cannot be told now: api ", "which proves nothing"]);
         assert_eq!(vendors.current(), rotated);
         let labels = vendors.workspace.labels(SECRET);
         let label = format!("KEYTURN_RETIRING_{}", keys.part);
