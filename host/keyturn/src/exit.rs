@@ -19,7 +19,7 @@ Exit codes:
   7  refused for now: a grace or another rotation is still running, or your declaration is missing; nothing was
      changed; of `plugin check`: nothing failed, and something could not be checked
   8  the credential that AWSCURRENT names does not log in
-  130, 143  interrupted by Ctrl-C or SIGTERM; what was under way is continued by the same command
+  130, 143  interrupted by Ctrl-C or SIGTERM; a rotation that was under way is continued by the same command
 Of several credentials, the gravest code counts.";
 
 /// What a failure means to a script.
@@ -100,12 +100,9 @@ pub(crate) fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
     code.into()
 }
 
-/// The end by a signal, as a shell counts it: 128 and its number.
-pub(crate) fn interrupted(signal: u8) -> ExitCode {
-    crate::output::to_stderr(
-        "keyturn: interrupted. A rotation that was under way is not lost, and the target may have been changed: \
-         run the same command again, it continues.",
-    );
+/// The end by a signal, as a shell counts it: 128 and its number. `left_behind` says what that leaves.
+pub(crate) fn interrupted(signal: u8, left_behind: &str) -> ExitCode {
+    crate::output::to_stderr(&format!("keyturn: interrupted. {left_behind}"));
     ExitCode::from(128 + signal)
 }
 

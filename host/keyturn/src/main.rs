@@ -20,6 +20,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let json = cli.global.json;
+    let left_behind = commands::when_interrupted(&cli.command);
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
                 Ok(code) => code,
                 Err(error) => exit::report(&error, json),
             },
-            signal = signals::interrupted() => exit::interrupted(signal),
+            signal = signals::interrupted() => exit::interrupted(signal, left_behind),
         }
     });
     // Whoever interrupts does not wait for a write that waits for another process; cut off, it is what a crash is.

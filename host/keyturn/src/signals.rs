@@ -1,4 +1,5 @@
-//! The polite ends. A rotation needs no clean-up when it is cut off anywhere, so a signal only gets words.
+//! The polite ends. A rotation needs no clean-up when it is cut off anywhere, so a signal only gets words,
+//! those of the command (`commands::when_interrupted`).
 
 use tokio::signal::unix::{SignalKind, signal};
 

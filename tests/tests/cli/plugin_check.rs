@@ -1,11 +1,14 @@
 //! `keyturn plugin check`: what its user reads, its files and exit codes, with and without servers.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 
 use harness::redis::{ServerOptions, documented_user, sha256};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::Workspace;
+use crate::support::{Workspace, end};
 
 const PASSWORD: &str = "first-Password/of-the-cache=42";
 const ADMIN_PASSWORD: &str = "rotation-Admin/of-the-cache=4711";
@@ -144,6 +147,36 @@ fn what_is_no_plugin_is_not_fit_and_says_why() {
             ],
         );
     }
+}
+
+/// It is no rotation that could be continued.
+#[test]
+fn an_interrupted_check_says_what_it_leaves() {
+    let workspace = Workspace::empty();
+    // Whoever connects there waits.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "redis://festival:nobody@{}?tls=disable",
+        silent.local_addr().unwrap()
+    );
+    let arguments = ["plugin", "check", "redis", "--target", &url];
+    let mut checking = workspace.start(&arguments);
+    let mut first = String::new();
+    let mut said = BufReader::new(checking.stdout.take().unwrap());
+    said.read_line(&mut first).unwrap();
+    assert!(first.starts_with("ok     1"), "{first}");
+    let pid = Pid::from_child(&checking);
+    kill_process(pid, Signal::INT).unwrap();
+    let ended = end(checking, &arguments);
+    let ended = ended.failed(
+        130,
+        &[
+            "interrupted",
+            "says nothing about the plugin",
+            "make that server anew",
+        ],
+    );
+    assert!(!ended.stderr.contains("continues"), "{ended:?}");
 }
 
 #[test]

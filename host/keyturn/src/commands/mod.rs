@@ -19,7 +19,7 @@ use anyhow::Result;
 use clap::CommandFactory;
 
 use crate::{
-    cli::{Cli, Command, Global, OnStore},
+    cli::{Cli, Command, Global, OnStore, Plugin, Secret},
     output,
     session::Session,
 };
@@ -43,6 +43,36 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
             session.close().await;
             code
         }
+    }
+}
+
+/// What a command leaves where it is interrupted.
+pub(crate) fn when_interrupted(command: &Command) -> &'static str {
+    match command {
+        Command::OnStore(OnStore::Rotate(_) | OnStore::Assist(_) | OnStore::Retire(_)) => {
+            "A rotation that was under way is not lost, and the target may have been changed: run the same command \
+             again, it continues."
+        }
+        Command::OnStore(OnStore::Secret(Secret::Split(_))) => {
+            "No application is locked out: run the same command again, it continues."
+        }
+        Command::OnStore(OnStore::Secret(Secret::Create { .. } | Secret::Put { .. })) => {
+            "The value may have been written: `keyturn secret describe` shows the secret's versions."
+        }
+        Command::Init(_) => "Look at what it has made so far before you run it again.",
+        Command::Plugin(Plugin::Check(_)) => {
+            "The check has not come to its end, so it says nothing about the plugin. The credentials of a --target may \
+             be changed: make that server anew before the next check."
+        }
+        Command::Plugin(Plugin::Build(_)) => "No plugin was written.",
+        Command::OnStore(
+            OnStore::Secret(Secret::Get { .. } | Secret::List | Secret::Describe { .. })
+            | OnStore::Verify(_)
+            | OnStore::Status(_),
+        )
+        | Command::History(_)
+        | Command::Plugin(Plugin::List | Plugin::Inspect { .. } | Plugin::New(_))
+        | Command::Completions { .. } => "Nothing was changed.",
     }
 }
 
