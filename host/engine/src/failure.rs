@@ -56,6 +56,12 @@ impl RunFailure {
         waits && self.changed_nothing()
     }
 
+    /// Whether a grant or a setting kept it from being done, and target and AWSCURRENT are as they were.
+    pub fn is_misconfiguration(&self) -> bool {
+        let problem = self.problem.as_ref();
+        self.changed_nothing() && problem.is_some_and(Problem::is_misconfiguration)
+    }
+
     /// Whether the store refused and nothing was changed.
     pub fn is_store_refusal(&self) -> bool {
         self.failure.reason == Reason::Store

@@ -24,6 +24,12 @@ pub struct Problem {
 impl Problem {
     /// The kind of "another credential of the secret has to finish first".
     pub(crate) const ELSEWHERE: &str = "unfinished-elsewhere";
+
+    /// The operator's configuration has to change, and nothing else.
+    pub(crate) fn is_misconfiguration(&self) -> bool {
+        let kinds = [ErrorKind::Denied, ErrorKind::InvalidSettings];
+        kinds.iter().any(|kind| self.kind == kebab(kind))
+    }
 }
 
 /// What an effect answers when it did not work: the event for the core, the problem for people.

@@ -8,10 +8,10 @@ use serde_json::json;
 /// Shown under `keyturn --help`.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0  done
+  0  done; or a rotation waits for an operator, which is no failure: --json says \"waiting-for-operator\"
   1  a fault of keyturn itself, please report it; or its result cannot be written to standard output
   2  the command line is wrong
-  3  the configuration, a grant or a plugin is refused; nothing was changed
+  3  the configuration, a grant or a plugin is refused; target and AWSCURRENT are what they were
   4  the store refused, or the secret is not there; nothing was changed
   5  failed, and the target did not change: AWSCURRENT is what it was; of `plugin check`: the plugin is not fit
   6  failed, and the target or AWSCURRENT changed or may have changed: do what the message says and run

@@ -23,8 +23,8 @@ fn denied(grant: &str, value: &Value, words: &[&str]) {
     let current = workspace.labels(SECRET)["AWSCURRENT"].clone();
     workspace
         .run(&["rotate", SECRET])
-        .failed(5, words)
-        .failed(5, &[SECRET, "The target was not changed."]);
+        .failed(3, words)
+        .failed(3, &[SECRET, "The target was not changed."]);
     assert_eq!(workspace.labels(SECRET)["AWSCURRENT"], current);
     assert_eq!(workspace.current(SECRET), *value);
 }

@@ -66,6 +66,9 @@ pub(crate) fn code_of(failure: &RunFailure) -> Code {
     if failure.is_store_refusal() {
         return Code::Store;
     }
+    if failure.is_misconfiguration() {
+        return Code::Configuration;
+    }
     match (failure.changed_nothing(), failure.failure.next) {
         (true, NextAction::Refuse) => Code::Configuration,
         (true, _) => Code::Failed,

@@ -282,7 +282,7 @@ fn without_a_grant_the_host_is_named_and_the_answer_is_kept() {
         "[secret.\"{SECRET}\".credential.google]\nplugin = \"vendor-assisted\"\nsettings = {{ profile = \"google\" }}\n"
     ));
     vendors.assist(&keys, &keys.new).failed(
-        5,
+        3,
         &[
             "members = [\"oauth2.googleapis.com:443\"]",
             "goes on with it",
