@@ -4,7 +4,7 @@
 use std::io::{self, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
+use crate::local::lock;
 use crate::tls::Identity;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -180,9 +181,4 @@ fn read(stream: &mut impl io::BufRead) -> io::Result<Request> {
         bearer,
         body,
     })
-}
-
-/// What is behind the lock is whole after a panic, too.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

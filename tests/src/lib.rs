@@ -8,6 +8,7 @@ pub mod canary;
 pub mod guests;
 pub mod https;
 pub mod listeners;
+mod local;
 pub mod poll;
 pub mod postgres;
 pub mod prober;

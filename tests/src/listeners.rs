@@ -5,10 +5,12 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::local::lock;
 
 /// A listener that counts its connections.
 pub struct Listener {
@@ -28,8 +30,7 @@ impl Listener {
 
     /// What each connection was sent, if this listener keeps it.
     pub fn heard(&self) -> Vec<Vec<u8>> {
-        let heard = self.heard.lock();
-        heard.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.heard).clone()
     }
 }
 
@@ -77,7 +78,7 @@ pub async fn silent() -> Listener {
         let all = all.clone();
         async move {
             let number = {
-                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut all = lock(&all);
                 all.push(Vec::new());
                 all.len() - 1
             };
@@ -87,7 +88,7 @@ pub async fn silent() -> Listener {
                 if length == 0 {
                     return Ok(());
                 }
-                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut all = lock(&all);
                 all[number].extend_from_slice(&bytes[..length]);
             }
         }

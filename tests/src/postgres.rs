@@ -19,6 +19,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::local::free_port;
 use crate::scratch::{RunAs, Scratch};
 
 /// What the postgres plugin's README tells a DBA to run once, in a database named `festival`: the
@@ -217,7 +218,7 @@ impl Cluster {
 
     fn start_on_a_free_port(&mut self) -> Result<(), PostgresError> {
         for attempt in 1.. {
-            self.port = free_port()?;
+            self.port = free_port().map_err(io_error("looking for a free port"))?;
             self.append("data/postgresql.conf", &format!("port = {}", self.port))?;
             match self.start_again() {
                 Ok(()) => break,
@@ -326,13 +327,6 @@ fn without_pg_variables(mut command: Command) -> Command {
         }
     }
     command
-}
-
-fn free_port() -> Result<u16, PostgresError> {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(io_error("looking for a free port"))
 }
 
 fn checked(what: &'static str, output: io::Result<Output>) -> Result<Output, PostgresError> {

@@ -19,7 +19,7 @@ mod webhook;
 pub use key_ring::Vault;
 pub use tally::{KindReport, Report};
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cache::Cache;
@@ -27,6 +27,8 @@ use keyturn_store::{SecretName, SecretStore, StoredVersion, Which, labels};
 use secrecy::ExposeSecret as _;
 use tally::Tally;
 use tokio::task::JoinSet;
+
+use crate::local::lock;
 
 /// A login that needs no network takes microseconds; back to back it would take a whole core from
 /// the rotation that it watches. Also between failures, which may come as fast.
@@ -276,11 +278,6 @@ impl Read {
     fn checked(&self) -> &str {
         self.checker.value.expose_secret()
     }
-}
-
-/// A task that panicked must not take the report with it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use std::process::Child;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::local::{free_port, lock};
 use crate::poll;
 use crate::scratch::{RunAs, Scratch};
 
@@ -98,8 +99,9 @@ impl Server {
             process: Mutex::new(None),
         };
         for attempt in 1.. {
-            server.port = free_port()?;
-            server.tls_port = options.tls.is_some().then(free_port).transpose()?;
+            let a_port = || free_port().map_err(io_error("looking for a free port"));
+            server.port = a_port()?;
+            server.tls_port = options.tls.is_some().then(a_port).transpose()?;
             server.write_configuration(options)?;
             match server.start_again() {
                 Ok(()) => break,
@@ -278,19 +280,6 @@ fn io_null(what: &'static str) -> Result<fs::File, RedisError> {
         .write(true)
         .open("/dev/null")
         .map_err(io_error(what))
-}
-
-fn free_port() -> Result<u16, RedisError> {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(io_error("looking for a free port"))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn io_error(what: &'static str) -> impl Fn(io::Error) -> RedisError {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use crate::https::{Answer, HttpsServer, Request, lock};
+use crate::https::{Answer, HttpsServer, Request};
+use crate::local::lock;
 use crate::tls::Identity;
 
 /// What a key may do.

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 
-use crate::https::{Answer, HttpsServer, Request, lock};
+use crate::https::{Answer, HttpsServer, Request};
+use crate::local::lock;
 use crate::tls::Identity;
 
 /// What each vendor has handed out and not taken back.

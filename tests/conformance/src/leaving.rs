@@ -5,8 +5,9 @@ use keyturn_runtime::{Liveness, Version};
 use secrecy::ExposeSecret;
 
 use crate::gate::Manner;
+use crate::kit::lock;
 use crate::value;
-use crate::world::{World, lock};
+use crate::world::World;
 
 impl World<'_> {
     /// A value of the stage's with this world's gates for its addresses.

@@ -1,10 +1,11 @@
 //! Counts a plugin's imports and holds it at one of them for ever: a run that is given up there has crashed there.
 
 use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use keyturn_runtime::{Entering, ImportWatch};
 use tokio::sync::Notify;
+
+use crate::kit::lock;
 
 #[derive(Default)]
 pub(crate) struct Watch {
@@ -23,36 +24,32 @@ struct State {
 impl Watch {
     /// Counts anew, and holds at that import.
     pub(crate) fn arm(&self, hold_at: usize) {
-        *self.lock() = State {
+        *lock(&self.state) = State {
             hold_at: Some(hold_at),
             ..State::default()
         };
     }
 
     pub(crate) fn disarm(&self) {
-        *self.lock() = State::default();
+        *lock(&self.state) = State::default();
     }
 
     /// The import at which it holds, once it does.
     pub(crate) async fn fired(&self) -> &'static str {
         loop {
             let notified = self.fired.notified();
-            if let Some(import) = self.lock().held {
+            if let Some(import) = lock(&self.state).held {
                 return import;
             }
             notified.await;
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ImportWatch for Watch {
     fn enter<'a>(&'a self, import: &'static str) -> Entering<'a> {
         let holds = {
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             let number = state.seen;
             state.seen += 1;
             let holds = state.hold_at == Some(number);

@@ -2,7 +2,7 @@
 //! keeps what every call said, so that the last checks can look through it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use keyturn_engine::{
@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::doors::Doors;
 use crate::gate::{Gate, Manner, Wire};
-use crate::kit::{Kit, Stop};
+use crate::kit::{Kit, Stop, lock};
 use crate::stage::{Answers, Scene};
 use crate::value;
 
@@ -464,10 +464,6 @@ impl EventSink for Overheard {
         self.0.add(event);
         Ok(())
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn version(id: &str, value: &str) -> Version {
