@@ -72,6 +72,10 @@ checks! {
         "ask every node, and combine the answers with `Verdict::of_members`";
     36 "lagging-replica": "a replica that lags is waited for, and what it does not know yet is not dead",
         "probe where `set` applies; `test` answers `pending` while a replica lags";
+    37 "crash-retire": "after a crash at any import of a retirement the next one ends the old value, and CURRENT works all the time",
+        "`retire` may find its work half done; let it end whatever is left, with CURRENT's login";
+    38 "crash-steps": "after a crash at any import of one of AWS's four steps the same step ends it when it is delivered again, and CURRENT works all the time",
+        "a step knows nothing of the invocation before it; start from what the call is given and what the target says, whoever made the token";
     40 "canary": "no secret is written to a log or put into an answer",
         "keep secrets in `SecretText`, and codes instead of the target's words in errors";
     41 "limits": "the plugin stays within the limits of its manifest, and ends by itself before they end it",

@@ -26,6 +26,8 @@ use crate::value;
 
 const SECRET: &str = "conformance/secret";
 const FIRST: &str = "keyturn-00000000-0000-4000-8000-000000000001";
+/// What the engine's own tokens begin with.
+const OWN: &str = "keyturn-";
 const BUDGET: Duration = Duration::from_secs(30);
 /// The grace of rotations under check, longer than tokens live; they end it themselves where they have to.
 pub(crate) const GRACE_SECONDS: u64 = 30 * 86_400;
@@ -189,9 +191,9 @@ impl<'k> World<'k> {
             .count())
     }
 
-    /// Announces an empty version under AWSPENDING, as AWS's service does.
+    /// Announces an empty version under AWSPENDING, as AWS's service does, and with a token like its own.
     pub(crate) async fn reserve(&self) -> Result<keyturn_protocol::VersionId, Stop> {
-        let id = self.fresh_id();
+        let id = self.fresh_id().replace(OWN, "");
         let reserved = self.store.reserve(&secret()?, &version_id(&id)?).await;
         reserved.map_err(|error| Stop::Failed(error.to_string()))?;
         Ok(keyturn_protocol::VersionId::new(id))
@@ -199,7 +201,7 @@ impl<'k> World<'k> {
 
     pub(crate) fn fresh_id(&self) -> String {
         let number = self.ids.fetch_add(1, Ordering::SeqCst);
-        format!("keyturn-00000000-0000-4000-8000-{number:012}")
+        format!("{OWN}00000000-0000-4000-8000-{number:012}")
     }
 
     /// A call about this CURRENT, with older values that may open the door.

@@ -203,6 +203,8 @@ broken! {
     a_panic_at_nonsense: "bad-peer" by Marked("bad-peer"),
     a_change_that_is_denied: "cut" by Marked("cut"),
     a_mark_that_a_crash_leaves: "crash" by Marked("crash"),
+    a_mark_of_a_retirement: "crash-retire" by Marked("crash-retire"),
+    a_mark_under_a_token_of_awss: "crash-steps" by Marked("crash-steps"),
     a_node_that_is_left_out: "node-down" by Marked("node-down"),
     half_alive_as_alive: "mixed" by Marked("mixed"),
     a_replica_that_is_not_asked: "lagging-replica" by Marked("lagging-replica"),

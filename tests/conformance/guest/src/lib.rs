@@ -121,7 +121,7 @@ impl Rotator for Door {
         if has("canary") {
             log::info!("about to test"; "password" => &login.password);
         }
-        door::test(ctx, &login)
+        door::test(ctx, candidate, &login)
     }
 
     fn finish(_ctx: &Context, _candidate: &Version) -> Result<RetirementPlan, Error> {

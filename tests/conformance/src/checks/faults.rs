@@ -1,29 +1,22 @@
-//! Checks with something broken: the target, the connection, the process.
+//! Checks with something broken: the target or the connection.
 
-use keyturn_engine::Outcome as Ended;
 use keyturn_runtime::{
     Applied, CallError, ErrorKind, LimitsOverride, Liveness, TargetEffect, Version,
 };
-use secrecy::ExposeSecret;
 
 use crate::checks::target::clean_up;
 use crate::checks::values::is_breakdown;
-use crate::checks::{
-    expect_liveness, liveness, needs_a_changed_target, needs_a_target, opens, told, word,
-};
+use crate::checks::{expect_liveness, liveness, needs_a_changed_target, opens, told, word};
 use crate::gate::{Cut, Manner};
 use crate::kit::{Checked, Kit, Stop};
 use crate::world::World;
 
-/// Far more than any sensible rotation needs, of either.
-const IMPORTS_MAX: usize = 5000;
+/// Far more than any sensible rotation needs.
 const PIECES_MAX: usize = 2000;
 /// Where answers break off: within whatever comes first, and far behind it.
 const ENDS: [usize; 6] = [1, 2, 5, 20, 100, 500];
 /// Into how many parts the answers to one `test` are cut.
 const CUT_ANSWERS: usize = 12;
-/// How often a run may be repeated until it ends what a crash has left.
-const RUNS_MAX: usize = 3;
 
 fn reaches_somebody(world: &World<'_>) -> Checked {
     if world.gates.is_empty() {
@@ -286,61 +279,8 @@ async fn somebody_can_log_in(
     )))
 }
 
-/// Crashes a rotation at each import, one after the other, and ends it with the next run.
-pub(crate) async fn crash(world: &World<'_>) -> Checked {
-    if !world.manifest().endpoints.is_empty() {
-        needs_a_target(world)?;
-    }
-    for number in 0..IMPORTS_MAX {
-        world.kit.watch.arm(number);
-        let import = tokio::select! {
-            biased;
-            import = world.kit.watch.fired() => Some(import),
-            ended = world.rotate() => {
-                world.kit.watch.disarm();
-                is_promoted(world, ended)?;
-                None
-            }
-        };
-        world.kit.watch.disarm();
-        let Some(import) = import else {
-            return match number {
-                0 => Err(Stop::not_applicable("its rotations import nothing")),
-                _ => Ok(()),
-            };
-        };
-        let place = format!("after a crash at import {number} of a rotation ({import})");
-        still_open(world, &place).await?;
-        finish_what_was_begun(world, &place).await?;
-        expect_liveness(
-            world,
-            &world.current().await?,
-            Liveness::Live,
-            &format!("{place} and the next run CURRENT"),
-        )
-        .await?;
-        end_at_the_vendor(world).await?;
-    }
-    Err(Stop::failed(format!(
-        "a rotation takes more than {IMPORTS_MAX} imports"
-    )))
-}
-
-/// AWSCURRENT opens the door; of a strategy with a gap, at least the version in doubt does.
-async fn still_open(world: &World<'_>, place: &str) -> Checked {
-    let found = liveness(world, &world.current().await?).await?;
-    let doubtful = match world.strategy.effect {
-        TargetEffect::Replacing => world.labelled("KEYTURN_INDOUBT").await?,
-        TargetEffect::Additive | TargetEffect::None => None,
-    };
-    if opens_by_either(world, found, doubtful.as_ref()).await? {
-        return Ok(());
-    }
-    Err(Stop::failed(format!("{place} AWSCURRENT does not log in")))
-}
-
 /// CURRENT is found so; the other value may have taken its place at all nodes or at some.
-async fn opens_by_either(
+pub(crate) async fn opens_by_either(
     world: &World<'_>,
     current: Liveness,
     other: Option<&Version>,
@@ -351,50 +291,4 @@ async fn opens_by_either(
         (Liveness::Mixed, Some(other)) => Ok(liveness(world, other).await? == Liveness::Mixed),
         (_, Some(other)) => Ok(liveness(world, other).await? == Liveness::Live),
     }
-}
-
-async fn finish_what_was_begun(world: &World<'_>, place: &str) -> Checked {
-    let mut last = String::new();
-    for _ in 0..RUNS_MAX {
-        match world.rotate().await {
-            Ok(Ended::Promoted { .. }) => return Ok(()),
-            Ok(ended) => {
-                is_promoted(world, Ok(ended))?;
-            }
-            Err(failure) => last = failure.to_string(),
-        }
-    }
-    Err(Stop::failed(format!(
-        "{place} the next run does not end the rotation: {last}"
-    )))
-}
-
-pub(crate) fn is_promoted(
-    world: &World<'_>,
-    ended: Result<Ended, Box<keyturn_engine::RunFailure>>,
-) -> Checked {
-    match ended {
-        Ok(Ended::Promoted { .. }) => Ok(()),
-        Ok(Ended::AwaitingInput) => Err(world.unanswered()),
-        Ok(ended) => Err(Stop::failed(format!(
-            "a rotation ended as {}",
-            word(&ended)
-        ))),
-        Err(failure) => Err(Stop::failed(format!("a rotation failed: {failure}"))),
-    }
-}
-
-/// What an operator does before the next rotation.
-async fn end_at_the_vendor(world: &World<'_>) -> Checked {
-    if !world.strategy.needs_operator {
-        return Ok(());
-    }
-    if let Some(previous) = world.labelled("AWSPREVIOUS").await?
-        && !world.kit.stage.end(previous.value.expose_secret())
-    {
-        return Err(Stop::not_covered(
-            "nobody ends the old value at the vendor, as the next rotation needs it",
-        ));
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 //! gates, and holds the answers against each other.
 
 pub(crate) mod conduct;
+mod crash;
 pub(crate) mod faults;
 pub(crate) mod file;
 mod malformed;
@@ -31,7 +32,7 @@ pub(crate) async fn run(kit: &Kit<'_>, id: &str) -> Checked {
 }
 
 /// What these say of a plugin supposes that CURRENT opens its target.
-const NEED_A_TARGET: [&str; 14] = [
+const NEED_A_TARGET: [&str; 16] = [
     "set-twice",
     "probe-harmless",
     "wrong-current",
@@ -45,6 +46,8 @@ const NEED_A_TARGET: [&str; 14] = [
     "node-down",
     "mixed",
     "lagging-replica",
+    "crash-retire",
+    "crash-steps",
     "foreign-identity",
 ];
 
@@ -113,10 +116,12 @@ async fn in_a_world(kit: &Kit<'_>, id: &str) -> Checked {
         "negative-control" => target::negative_control(&world).await,
         "target-down" => faults::target_down(&world).await,
         "cut" => faults::cut(&world).await,
-        "crash" => faults::crash(&world).await,
+        "crash" => crash::rotation(&world).await,
         "node-down" => nodes::node_down(&world).await,
         "mixed" => nodes::mixed(&world).await,
         "lagging-replica" => nodes::lagging_replica(&world).await,
+        "crash-retire" => crash::retirement(&world).await,
+        "crash-steps" => crash::steps(&world).await,
         _ => Err(Stop::failed(
             "the kit does not know this check; please report this",
         )),

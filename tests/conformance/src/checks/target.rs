@@ -6,7 +6,7 @@ use keyturn_runtime::{
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::checks::faults::is_promoted;
+use crate::checks::crash::is_promoted;
 use crate::checks::values::is_breakdown;
 use crate::checks::{expect_liveness, needs_a_changed_target, needs_a_target, told, word};
 use crate::kit::{Checked, Stop};
