@@ -1,7 +1,8 @@
 //! A small HTTPS server with a certificate of ours, for the servers that stand in for vendors: it reads one request a
 //! connection, has it answered by whoever plays the vendor, and remembers what was asked.
 
-use std::io::{self, BufReader, Read as _, Write};
+use std::collections::BTreeSet;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,6 +24,8 @@ const BODY_BYTES_MAX: u64 = 1 << 20;
 pub struct Request {
     /// Method and path: `GET /v1/account`.
     pub asked: String,
+    /// The server's name in TLS and in HTTP, where both are given.
+    pub names: Option<[String; 2]>,
     /// What followed `Bearer `.
     pub bearer: Option<String>,
     pub body: Vec<u8>,
@@ -43,6 +46,7 @@ struct Shared {
     /// Answered instead of anything else.
     trouble: Mutex<Option<u16>>,
     requests: Mutex<Vec<String>>,
+    names: Mutex<BTreeSet<[String; 2]>>,
     stopping: AtomicBool,
     tls: Arc<ServerConfig>,
 }
@@ -59,6 +63,7 @@ impl HttpsServer {
             answer: Box::new(answer),
             trouble: Mutex::default(),
             requests: Mutex::default(),
+            names: Mutex::default(),
             stopping: AtomicBool::new(false),
             tls: Arc::new(tls(identity)?),
         });
@@ -83,6 +88,11 @@ impl HttpsServer {
     /// Method and path of each request so far.
     pub fn requests(&self) -> Vec<String> {
         lock(&self.shared.requests).clone()
+    }
+
+    /// The names by which it was asked, in TLS and in HTTP.
+    pub fn names(&self) -> BTreeSet<[String; 2]> {
+        lock(&self.shared.names).clone()
     }
 }
 
@@ -137,6 +147,7 @@ impl Shared {
         let mut stream = BufReader::new(StreamOwned::new(session, connection));
         let request = read(&mut stream)?;
         lock(&self.requests).push(request.asked.clone());
+        lock(&self.names).extend(request.names.clone());
         let trouble = *lock(&self.trouble);
         let (status, body) = match trouble {
             Some(status) => (status, Value::Null),
@@ -154,17 +165,19 @@ impl Shared {
     }
 }
 
-fn read(stream: &mut impl io::BufRead) -> io::Result<Request> {
+fn read(stream: &mut BufReader<StreamOwned<ServerConnection, TcpStream>>) -> io::Result<Request> {
     let mut first = String::new();
     stream.read_line(&mut first)?;
-    let (mut bearer, mut length) = (None, 0);
+    let (mut host, mut bearer, mut length) = (None, None, 0);
     loop {
         let mut line = String::new();
         stream.read_line(&mut line)?;
         let Some((name, value)) = line.trim_end().split_once(": ") else {
             break;
         };
-        if name.eq_ignore_ascii_case("authorization") {
+        if name.eq_ignore_ascii_case("host") {
+            host = Some(value.to_owned());
+        } else if name.eq_ignore_ascii_case("authorization") {
             bearer = value.strip_prefix("Bearer ").map(str::to_owned);
         } else if name.eq_ignore_ascii_case("content-length") {
             length = value.parse().map_err(io::Error::other)?;
@@ -172,12 +185,15 @@ fn read(stream: &mut impl io::BufRead) -> io::Result<Request> {
     }
     let mut body = Vec::new();
     stream
+        .by_ref()
         .take(BODY_BYTES_MAX.min(length))
         .read_to_end(&mut body)?;
+    let in_tls = stream.get_ref().conn.server_name().map(str::to_owned);
     let mut words = first.split(' ');
     let mut word = || words.next().unwrap_or("");
     Ok(Request {
         asked: format!("{} {}", word(), word()),
+        names: in_tls.zip(host).map(|(in_tls, host)| [in_tls, host]),
         bearer,
         body,
     })

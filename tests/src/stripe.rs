@@ -2,7 +2,7 @@
 //! read theirs, and that can be revoked. It is written from Stripe's API reference ("Retrieve account", "Errors") and
 //! shares no code with the plugin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -69,6 +69,11 @@ impl StripeLike {
     /// From now on every request is answered with this status; `None`: as it should be.
     pub fn have_trouble(&self, status: Option<u16>) {
         self.server.have_trouble(status);
+    }
+
+    /// The names by which it was asked, in TLS and in HTTP.
+    pub fn names(&self) -> BTreeSet<[String; 2]> {
+        self.server.names()
     }
 
     /// Method and path of each request so far.

@@ -257,7 +257,8 @@ pub(crate) struct CheckPlugin {
     /// A .wasm file, or a name from `plugin list`.
     pub(crate) plugin: String,
     /// A server that is there for this alone, as scheme://user:password@host:port/database; its credentials are changed.
-    /// Once for each node of a cluster. Behind a question mark: tls=disable, ca=FILE, server_name=NAME.
+    /// Once for each node of a cluster. Behind a question mark: tls=disable, ca=FILE, server_name=NAME, connect=HOST:PORT
+    /// (where the server is reached instead).
     #[arg(long, value_name = "URL")]
     pub(crate) target: Vec<String>,
     /// What to check with, instead of the example in the plugin's secret schema: a JSON object with secret, strategy,

@@ -1,6 +1,7 @@
 //! The only socket code that plugins reach. Names become targets by value and grant (`policy`,
 //! `target`), targets become addresses once (`resolve`) and every address is checked (keyturn-policy);
-//! the connection goes to that very address, and TLS is the host's (`tls`, `verifier`).
+//! the connection goes to that very address, and TLS is the host's (`tls`, `verifier`). Only where the host program
+//! stands in a server's place itself is nothing looked up.
 
 mod binding;
 mod connection;

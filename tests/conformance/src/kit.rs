@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::catalogue::CHECKS;
 use crate::checks;
+use crate::doors::Routes;
 use crate::report::{Entry, Report, Ruling};
 use crate::stage::{Scene, Stage};
 use crate::value;
@@ -59,8 +60,10 @@ pub async fn check(
     tell: &mut dyn FnMut(&Entry),
 ) -> Report {
     let (watch, said) = (Arc::new(Watch::default()), Said::default());
+    let routes = Arc::new(Routes::default());
     let runtime = Runtime::new(RuntimeOptions {
         log: Arc::new(said.clone()),
+        resolver: routes.clone(),
         watch: Some(watch.clone()),
         ..RuntimeOptions::default()
     });
@@ -87,6 +90,7 @@ pub async fn check(
         plugin,
         wasm,
         watch,
+        routes,
         said,
         secrets: Mutex::default(),
         opens: OnceCell::new(),
@@ -125,6 +129,7 @@ pub(crate) struct Kit<'a> {
     pub(crate) plugin: Plugin,
     pub(crate) wasm: Vec<u8>,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) routes: Arc<Routes>,
     said: Said,
     /// Every secret text that a value had.
     secrets: Mutex<BTreeSet<String>>,

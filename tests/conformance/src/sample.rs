@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::stage::{Answers, Scene, Stage, Tls};
-use crate::value;
+use crate::value::{self, Address};
 
 /// What a target looks like.
 const FORM: &str = "it is scheme://user:password@host:port/name, with / as %2F, # as %23 and @ as %40 in the password";
@@ -37,12 +37,13 @@ pub enum SampleError {
     Target { cause: String },
 }
 
-/// `scheme://user:password@host:port/name?tls=…&ca=…&server_name=…`; the scheme is for people.
+/// `scheme://user:password@host:port/name?tls=…&ca=…&server_name=…&connect=…`; the scheme is for people.
 pub struct Target {
     url: Url,
-    host: String,
-    port: u16,
+    address: Address,
     tls: Tls,
+    /// `host:port` where it is reached instead.
+    connect: Option<String>,
 }
 
 impl Target {
@@ -56,14 +57,11 @@ impl Target {
         let host = url
             .host_str()
             .ok_or_else(|| wrong(&format!("it names no host; {FORM}")))?;
-        let host = host.trim_matches(['[', ']']).to_owned();
         let port = url
             .port_or_known_default()
             .ok_or_else(|| wrong(&format!("it names no port; {FORM}")))?;
-        let mut tls = Tls {
-            server_name: Some(host.clone()),
-            ..Tls::default()
-        };
+        let address = Address::new(host.trim_matches(['[', ']']), port);
+        let (mut tls, mut connect) = (Tls::default(), None);
         for (key, value) in url.query_pairs() {
             match key.as_ref() {
                 "tls" => {
@@ -79,23 +77,25 @@ impl Target {
                     tls.ca = Some(path);
                 }
                 "server_name" => tls.server_name = Some(value.into_owned()),
+                "connect" => connect = Some(value.into_owned()),
                 _ => {
                     return Err(wrong(
-                        "known are tls, ca and server_name behind the question mark",
+                        "known are tls, ca, server_name and connect behind the question mark",
                     ));
                 }
             }
         }
         Ok(Self {
-            host,
-            port,
-            tls,
             url,
+            address,
+            tls,
+            connect,
         })
     }
 
-    fn address(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+    fn reached_at(&self) -> String {
+        let elsewhere = self.connect.clone();
+        elsewhere.unwrap_or_else(|| self.address.to_string())
     }
 }
 
@@ -221,7 +221,10 @@ fn lead_to(targets: &[Target], scene: &mut Scene, plugin: &Plugin) -> Result<(),
     };
     let refused = |cause: String| Err(SampleError::Target { cause });
     let manifest = plugin.manifest();
-    let addresses: Vec<_> = targets.iter().map(Target::address).collect();
+    let addresses: Vec<_> = targets
+        .iter()
+        .map(|target| target.address.to_string())
+        .collect();
     if let Some(twice) = (1..addresses.len()).find(|at| addresses[..*at].contains(&addresses[*at]))
     {
         return refused(format!("{} is given twice", addresses[twice]));
@@ -237,8 +240,9 @@ fn lead_to(targets: &[Target], scene: &mut Scene, plugin: &Plugin) -> Result<(),
     scene.secret = at_targets(&scene.secret, plugin, targets);
     let values = [&mut scene.unprivileged, &mut scene.unprotected];
     for value in values.into_iter().flatten() {
-        *value = elsewhere(value, manifest, first);
+        *value = value::redirect(value, manifest, &first.address);
     }
+    scene.reached_at = reached_at(targets, &scene.secret, manifest);
     for (name, endpoint) in &manifest.endpoints {
         if !named_by_value && leads_where_it_is_granted(endpoint) {
             scene.endpoints.insert(name.clone(), addresses.clone());
@@ -322,7 +326,7 @@ fn at_targets(secret: &str, plugin: &Plugin, targets: &[Target]) -> String {
     let Some(first) = targets.first() else {
         return secret.to_owned();
     };
-    let mut text = elsewhere(secret, manifest, first);
+    let mut text = value::redirect(secret, manifest, &first.address);
     let members = plugin.descriptor().secret_schema.get("properties");
     let mut set = |name: &str, member: &str| {
         let known = members
@@ -365,17 +369,28 @@ fn decoded(part: &str) -> String {
 fn node(target: &Target, host: &str, port: Option<&str>) -> Value {
     let name = |pointer: &str| pointer.trim_start_matches('/').to_owned();
     let mut node = Map::new();
-    node.insert(name(host), json!(target.host));
+    node.insert(name(host), json!(target.address.host()));
     if let Some(port) = port {
-        node.insert(name(port), json!(target.port));
+        node.insert(name(port), json!(target.address.port()));
     }
     Value::Object(node)
 }
 
-fn elsewhere(secret: &str, manifest: &Manifest, target: &Target) -> String {
-    value::redirect(secret, manifest, None, &mut |_, _, _| {
-        Some((target.host.clone(), target.port))
-    })
+/// Where the servers are. A value that has no place for a port names the one that the manifest is for, and the server
+/// may listen at another.
+fn reached_at(targets: &[Target], secret: &str, manifest: &Manifest) -> BTreeMap<String, String> {
+    let mut reached = BTreeMap::new();
+    for named in value::addresses(secret, manifest, None) {
+        let is_there = |target: &&Target| target.address.host() == named.host();
+        if let Some(target) = targets.iter().find(is_there) {
+            reached.insert(named.to_string(), target.reached_at());
+        }
+    }
+    let own = targets
+        .iter()
+        .map(|target| (target.address.to_string(), target.reached_at()));
+    reached.extend(own);
+    reached
 }
 
 #[async_trait]

@@ -20,6 +20,9 @@ pub struct Scene {
     pub companions: BTreeMap<String, String>,
     /// `host:port` of the nodes of each endpoint that no value names.
     pub endpoints: BTreeMap<String, Vec<String>>,
+    /// By `host:port` of a server as value or grant name it: the `host:port` where it is reached instead, as through a
+    /// tunnel.
+    pub reached_at: BTreeMap<String, String>,
     pub tls: Tls,
     /// A value that logs in and lacks the rights that the plugin's `test` demands.
     pub unprivileged: Option<String>,
@@ -27,11 +30,12 @@ pub struct Scene {
     pub unprotected: Option<String>,
 }
 
-/// How the targets are reached. The kit stands between plugin and target, so the name to verify has to be spelled out.
+/// How the targets are protected.
 #[derive(Clone, Default)]
 pub struct Tls {
     pub mode: TlsMode,
     pub ca: Option<PathBuf>,
+    /// The name to verify instead of the host's.
     pub server_name: Option<String>,
 }
 
@@ -56,7 +60,7 @@ pub trait Stage: Send + Sync {
     /// Why there is no (further) answer.
     fn answers(&self, asked: &InputRequest) -> Result<Answers, String>;
 
-    /// Told what AWSCURRENT holds after a check, with the target's own addresses.
+    /// Told what AWSCURRENT holds after a check.
     fn leave(&self, _current: &str) {}
 
     /// Ends a value at its vendor, as an operator does. False if it cannot.

@@ -2,6 +2,7 @@
 //! text that the manifest does not call public.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use keyturn_runtime::{EndpointSource, Manifest, ValueSource};
 use serde_json::{Map, Value};
@@ -159,91 +160,134 @@ pub(crate) fn with_foreign_members(value: &str, members: &str) -> String {
     }
 }
 
-/// The text with every address in it that an endpoint takes from it replaced. `whose` is none for the secret itself,
-/// else the companion's name.
-pub(crate) fn redirect(
-    text: &str,
+/// One server, as values, grants and the sandbox name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Address {
+    host: String,
+    port: u16,
+}
+
+impl Address {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
+        let host = host.to_ascii_lowercase();
+        Self { host, port }
+    }
+
+    /// `host:port`, or a host alone.
+    pub(crate) fn parse(text: &str, port_default: Option<u16>) -> Self {
+        let parts = text.rsplit_once(':');
+        match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some((host, port)) => Self::new(host.trim_matches(['[', ']']), port),
+            None => Self::new(text, port_default.unwrap_or(0)),
+        }
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Every address that an endpoint takes from the text. `whose` is none for the secret itself, else the companion's
+/// name.
+pub(crate) fn addresses(text: &str, manifest: &Manifest, whose: Option<&str>) -> Vec<Address> {
+    let mut value = parse(text);
+    let mut found = Vec::new();
+    each_address(&mut value, manifest, whose, &mut |place| {
+        found.push(place.read())
+    });
+    let is_one = |address: &Address| !address.host.is_empty() && address.port > 0;
+    found.into_iter().flatten().filter(is_one).collect()
+}
+
+/// The secret's text with this address wherever an endpoint takes one from it; where it has no place for a port, that
+/// stays what it is.
+pub(crate) fn redirect(text: &str, manifest: &Manifest, to: &Address) -> String {
+    let mut value = parse(text);
+    each_address(&mut value, manifest, None, &mut |mut place| place.write(to));
+    value.to_string()
+}
+
+/// Where a value has an address.
+enum Place<'a> {
+    /// `host:port` or a host in one text.
+    Text(&'a mut String, &'a ValueSource),
+    Members(&'a mut Value, &'a ValueSource),
+}
+
+impl Place<'_> {
+    fn read(&self) -> Option<Address> {
+        match self {
+            Self::Text(text, at) => Some(Address::parse(text, at.port_default)),
+            Self::Members(value, at) => {
+                let host = value.pointer(&at.host)?.as_str()?;
+                let port = at.port.as_ref().and_then(|port| value.pointer(port));
+                let port = port.and_then(|port| match port {
+                    Value::String(text) => text.parse().ok(),
+                    number => number
+                        .as_u64()
+                        .and_then(|number| u16::try_from(number).ok()),
+                });
+                Some(Address::new(host, port.or(at.port_default).unwrap_or(0)))
+            }
+        }
+    }
+
+    fn write(&mut self, address: &Address) {
+        match self {
+            Self::Text(text, _) => **text = address.to_string(),
+            Self::Members(value, at) => {
+                // Without a host the endpoint is not there.
+                if value.pointer(&at.host).is_some_and(Value::is_string) {
+                    set(value, &at.host, address.host.as_str().into());
+                    if let Some(port) = &at.port {
+                        set(value, port, address.port.into());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn each_address(
+    value: &mut Value,
     manifest: &Manifest,
     whose: Option<&str>,
-    to: &mut impl FnMut(&str, &str, u16) -> Option<(String, u16)>,
-) -> String {
-    let mut value = parse(text);
-    let mut changed = false;
-    for (endpoint, described) in &manifest.endpoints {
+    visit: &mut impl FnMut(Place<'_>),
+) {
+    for described in manifest.endpoints.values() {
         let at = match (&described.from, whose) {
             (EndpointSource::Secret(at), None) => at,
             (EndpointSource::Companion { companion, at }, Some(name)) if companion == name => at,
             _ => continue,
         };
-        changed |= redirect_endpoint(&mut value, endpoint, at, to);
-    }
-    if changed {
-        value.to_string()
-    } else {
-        text.to_owned()
-    }
-}
-
-fn redirect_endpoint(
-    value: &mut Value,
-    endpoint: &str,
-    at: &ValueSource,
-    to: &mut impl FnMut(&str, &str, u16) -> Option<(String, u16)>,
-) -> bool {
-    let listed = at.list.as_ref().and_then(|list| value.pointer_mut(list));
-    let Some(Value::Array(items)) = listed else {
-        return redirect_one(value, endpoint, at, to);
-    };
-    let mut changed = false;
-    for item in items {
-        changed |= match item {
-            Value::String(text) => {
-                let (host, port) = split(text, at.port_default);
-                let new = to(endpoint, &host, port);
-                if let Some((host, port)) = &new {
-                    *text = format!("{host}:{port}");
-                }
-                new.is_some()
-            }
-            item => redirect_one(item, endpoint, at, to),
+        let list = at
+            .list
+            .as_ref()
+            .filter(|list| value.pointer(list).is_some_and(Value::is_array));
+        let Some(Value::Array(items)) = list.and_then(|list| value.pointer_mut(list)) else {
+            visit(Place::Members(value, at));
+            continue;
         };
-    }
-    changed
-}
-
-fn redirect_one(
-    value: &mut Value,
-    endpoint: &str,
-    at: &ValueSource,
-    to: &mut impl FnMut(&str, &str, u16) -> Option<(String, u16)>,
-) -> bool {
-    let Some(host) = value.pointer(&at.host).and_then(Value::as_str) else {
-        return false;
-    };
-    let port = at.port.as_ref().and_then(|port| value.pointer(port));
-    let port = match port {
-        Some(Value::String(text)) => text.parse().ok(),
-        Some(number) => number
-            .as_u64()
-            .and_then(|number| u16::try_from(number).ok()),
-        None => None,
-    };
-    let Some((host, port)) = to(endpoint, host, port.or(at.port_default).unwrap_or(0)) else {
-        return false;
-    };
-    set(value, &at.host, Value::String(host));
-    if let Some(pointer) = &at.port {
-        set(value, pointer, Value::from(port));
-    }
-    true
-}
-
-/// `host:port`, or a host alone.
-pub(crate) fn split(address: &str, port_default: Option<u16>) -> (String, u16) {
-    let parts = address.rsplit_once(':');
-    match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-        Some((host, port)) => (host.trim_matches(['[', ']']).to_owned(), port),
-        None => (address.to_owned(), port_default.unwrap_or(0)),
+        for item in items {
+            visit(match item {
+                Value::String(text) => Place::Text(text, at),
+                item => Place::Members(item, at),
+            });
+        }
     }
 }
 

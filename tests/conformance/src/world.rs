@@ -44,8 +44,6 @@ pub(crate) struct World<'k> {
     pub(crate) strategy: Strategy,
     pub(crate) wire: Arc<Wire>,
     pub(crate) gates: Vec<Gate>,
-    /// By gate: the target's own address.
-    pub(crate) addresses: Vec<(String, u16)>,
     granted: GrantedPlugin,
     companions: Vec<Companion>,
     store: Arc<MemoryStore>,
@@ -82,32 +80,18 @@ impl<'k> World<'k> {
         limits: LimitsOverride,
     ) -> Result<Self, Stop> {
         let strategy = kit.strategy(&scene)?;
-        let mut doors = Doors::new(has_target);
         let manifest = kit.plugin.manifest();
         let mut scene = scene;
-        scene.secret = doors.lead(&scene.secret, manifest, None).await?;
-        let mut companions = Vec::new();
-        for (name, text) in &scene.companions.clone() {
-            let value = doors.lead(text, manifest, Some(name)).await?;
-            if let Some(described) = manifest.companions.get(name)
-                && value::parse(&scene.secret)
-                    .pointer(&described.pointer)
-                    .is_some()
-            {
-                let named = companion_secret(name).into();
-                scene.secret = value::with(&scene.secret, &described.pointer, named);
-            }
-            companions.push(Companion {
-                name: name.clone(),
-                secret: companion_secret(name),
-                version: version(&format!("{FIRST}-{name}"), &value),
-            });
-        }
-        let values = [&mut scene.unprivileged, &mut scene.unprotected];
-        for value in values.into_iter().flatten() {
-            *value = doors.lead(value, manifest, None).await?;
-        }
-        let grant = doors.grant(&scene, manifest, limits).await?;
+        scene.secret = with_companions(&scene.secret, &scene, manifest);
+        let companions = scene.companions.iter().map(|(name, text)| Companion {
+            name: name.clone(),
+            secret: companion_secret(name),
+            version: version(&format!("{FIRST}-{name}"), text),
+        });
+        let companions = companions.collect();
+        let doors = Doors::open(&scene, manifest, has_target).await?;
+        doors.lead(&kit.routes);
+        let grant = doors.grant(&scene, manifest, limits);
         let granted = kit
             .plugin
             .grant(grant)
@@ -125,7 +109,6 @@ impl<'k> World<'k> {
             strategy,
             wire: doors.wire,
             gates: doors.gates,
-            addresses: doors.addresses,
             granted,
             companions,
             store,
@@ -477,6 +460,19 @@ pub(crate) fn version(id: &str, value: &str) -> Version {
 
 pub(crate) fn companion_secret(name: &str) -> String {
     format!("conformance/{name}")
+}
+
+/// A value that names its companions as they are named here.
+pub(crate) fn with_companions(value: &str, scene: &Scene, manifest: &Manifest) -> String {
+    let mut text = value.to_owned();
+    for name in scene.companions.keys() {
+        if let Some(described) = manifest.companions.get(name)
+            && value::parse(&text).pointer(&described.pointer).is_some()
+        {
+            text = value::with(&text, &described.pointer, companion_secret(name).into());
+        }
+    }
+    text
 }
 
 fn secret() -> Result<SecretName, Stop> {

@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 
 use harness::redis::{ServerOptions, documented_user, sha256};
+use harness::stripe::StripeLike;
+use harness::tls::Authority;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -124,6 +126,43 @@ fn a_real_server_is_given_by_its_url() {
     assert!(!checked.stdout.contains(PASSWORD) && !checked.stderr.contains(PASSWORD));
 }
 
+/// A vendor whose server tells its hosts apart by their names, and whose certificate has its name alone.
+#[test]
+fn a_vendor_is_asked_by_its_own_name() {
+    let name = "api.stripe.com";
+    let authority = Authority::new("the vendor's authority").unwrap();
+    let stripe = StripeLike::start(&authority.issue(&[name]).unwrap()).unwrap();
+    let workspace = Workspace::empty();
+    fs::write(workspace.path("ca.pem"), authority.certificate_pem()).unwrap();
+    let keys: Vec<_> = (0..60)
+        .map(|number| format!("sk_test_{number:020}"))
+        .collect();
+    for key in &keys {
+        stripe.add_key(key, "acct_1festival", true);
+    }
+    let answer = |key: &String| json!({"secret_key": key});
+    let answers: Vec<_> = keys[1..].iter().map(answer).collect();
+    let sample = json!({"secret": answer(&keys[0]), "answers": answers});
+    fs::write(workspace.path("sample.json"), sample.to_string()).unwrap();
+    let url = format!("https://{name}?ca=ca.pem&connect={}", stripe.address());
+    let arguments = [
+        "plugin",
+        "check",
+        "stripe-assisted",
+        "--sample",
+        "sample.json",
+    ];
+    let checked = workspace.run(&[&arguments[..], &["--json", "--target", &url]].concat());
+    // Nobody ends keys here.
+    assert_eq!(checked.code, Some(7), "{checked:?}");
+    let report = checked.json();
+    for id in ["probe-harmless", "target-down", "bad-peer"] {
+        assert_eq!(ruling(&report, id), "passed", "{id}: {report}");
+    }
+    let names = [name, name].map(str::to_owned);
+    assert_eq!(stripe.names(), [names].into(), "in TLS and in HTTP");
+}
+
 #[test]
 fn what_is_no_plugin_is_not_fit_and_says_why() {
     let workspace = Workspace::empty();
@@ -200,7 +239,7 @@ fn a_wrong_target_or_sample_is_named_without_its_secrets() {
     ];
     workspace
         .run(&unknown)
-        .failed(3, &["tls, ca and server_name"]);
+        .failed(3, &["tls, ca, server_name and connect"]);
     let sample = ["plugin", "check", "redis", "--sample", "sample.json"];
     for (written, words) in [
         (

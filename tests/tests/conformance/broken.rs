@@ -52,13 +52,28 @@ impl Site {
     }
 
     fn value(&self, user: &str) -> String {
-        let nodes: Vec<Value> = self
-            .nodes
-            .iter()
-            .map(|node| json!({"host": "127.0.0.1", "port": node.port()}))
+        let places = self.nodes.iter();
+        let places = places.map(|node| json!({"host": "127.0.0.1", "port": node.port()}));
+        value_at(places.collect(), user)
+    }
+
+    /// Its nodes by names that nobody knows, at a port that no value says.
+    fn scene_by_names(&self) -> Scene {
+        let names: Vec<_> = (0..self.nodes.len())
+            .map(|node| format!("door-{node}.invalid"))
             .collect();
-        let port = self.nodes[0].port();
-        json!({"host": "127.0.0.1", "port": port, "nodes": nodes, "username": user, "password": PASSWORD}).to_string()
+        let places: Vec<_> = names.iter().map(|name| json!({"host": name})).collect();
+        let value = |user| value_at(places.clone(), user);
+        let reached_at = names.iter().zip(&self.nodes);
+        let reached_at = reached_at
+            .map(|(name, node)| (format!("{name}:1"), format!("127.0.0.1:{}", node.port())));
+        Scene {
+            secret: value("app"),
+            reached_at: reached_at.collect(),
+            unprivileged: Some(value("shut_out")),
+            unprotected: Some(value("open_to_all")),
+            ..self.scene()
+        }
     }
 
     fn scene(&self) -> Scene {
@@ -78,8 +93,17 @@ impl Site {
     }
 }
 
+/// The first node's place is the value's own, too.
+fn value_at(places: Vec<Value>, user: &str) -> String {
+    let mut value = places[0].clone();
+    value["nodes"] = Value::Array(places);
+    value["username"] = json!(user);
+    value["password"] = json!(PASSWORD);
+    value.to_string()
+}
+
 /// Each check has a site of its own, so that none finds what another one has left.
-fn report_of(defect: Defect) -> Report {
+fn report_of(defect: Defect, scene_of: fn(&Site) -> Scene) -> Report {
     let sites = Arc::new(Mutex::new(Vec::new()));
     let mut place = Place::of(Scene::default(), true);
     let last = Arc::clone(&sites);
@@ -89,7 +113,7 @@ fn report_of(defect: Defect) -> Report {
     }));
     place.fresh = Some(Box::new(move || {
         let site = Site::start();
-        let scene = site.scene();
+        let scene = scene_of(&site);
         sites.lock().unwrap().push(site);
         scene
     }));
@@ -136,8 +160,18 @@ fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
 
 #[test]
 fn a_sound_plugin_passes_every_check() {
-    let report = report_of(Defect::Nothing);
-    is_fit(&report, &[]);
+    passes_every_check(&report_of(Defect::Nothing, Site::scene));
+}
+
+#[test]
+fn a_plugin_whose_values_say_no_port_passes_every_check() {
+    let fixed = Manifest(r#"port = "/port""#, "port_default=1");
+    passes_every_check(&report_of(fixed, Site::scene_by_names));
+}
+
+#[track_caller]
+fn passes_every_check(report: &Report) {
+    is_fit(report, &[]);
     assert_eq!(
         report.count(|ruling| *ruling == Ruling::Passed),
         CHECKS.len(),
@@ -157,7 +191,7 @@ macro_rules! broken {
 
 #[track_caller]
 fn fails_only(check: &str, defect: Defect) {
-    let report = report_of(defect);
+    let report = report_of(defect, Site::scene);
     let failed: Vec<_> = report.failures().map(|entry| entry.id).collect();
     assert_eq!(failed, [check]);
     println!("evidence: conformance, broken on purpose: 1 broken plugins");

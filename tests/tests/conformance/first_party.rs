@@ -33,7 +33,7 @@ impl Trust {
         Tls {
             mode: TlsMode::VerifyFull,
             ca: Some(self.folder.path().join("ca.pem")),
-            server_name: Some("localhost".into()),
+            server_name: None,
         }
     }
 }
@@ -152,6 +152,7 @@ fn postgres(strategy: &str) {
         tls: trust.tls(),
         unprivileged: Some(value("shut_out", PASSWORD).to_string()),
         unprotected: Some(value("open_to_all", PASSWORD).to_string()),
+        ..Scene::default()
     };
     let mut place = Place::of(scene, true);
     place.lag = Some(Box::new(move |on| {

@@ -15,11 +15,20 @@ use crate::support::Place;
 
 const ACCOUNT: &str = "acct_1festival";
 
-fn scene(trust: &Trust, port: u16, secret: &Value, unprivileged: Option<&Value>) -> Scene {
+/// The server has the vendor's name, by which it is asked.
+fn scene(
+    trust: &Trust,
+    name: &str,
+    port: u16,
+    secret: &Value,
+    unprivileged: Option<&Value>,
+) -> Scene {
+    let address = format!("{name}:443");
     Scene {
         secret: secret.to_string(),
         settings: json!({}),
-        endpoints: BTreeMap::from([("api".to_owned(), vec![format!("127.0.0.1:{port}")])]),
+        endpoints: BTreeMap::from([("api".to_owned(), vec![address.clone()])]),
+        reached_at: BTreeMap::from([(address, format!("127.0.0.1:{port}"))]),
         tls: trust.tls(),
         unprivileged: unprivileged.map(Value::to_string),
         ..Scene::default()
@@ -29,13 +38,15 @@ fn scene(trust: &Trust, port: u16, secret: &Value, unprivileged: Option<&Value>)
 #[test]
 fn stripe_assisted_is_fit() {
     let trust = Trust::new();
-    let identity = trust.authority.issue(&["127.0.0.1", "localhost"]).unwrap();
+    let name = "api.stripe.com";
+    let identity = trust.authority.issue(&[name]).unwrap();
     let stripe = Arc::new(StripeLike::start(&identity).unwrap());
     let first = json!({"secret_key": "sk_test_0000000000000000first"});
     let shut_out = json!({"secret_key": "rk_test_0000000000000000shutout"});
     stripe.add_key("sk_test_0000000000000000first", ACCOUNT, true);
     stripe.add_key("rk_test_0000000000000000shutout", ACCOUNT, false);
-    let scene = scene(&trust, stripe.address().port(), &first, Some(&shut_out));
+    let port = stripe.address().port();
+    let scene = scene(&trust, name, port, &first, Some(&shut_out));
     let mut place = Place::of(scene, true);
     let (made, answering) = (AtomicUsize::new(0), Arc::clone(&stripe));
     place.answer = Box::new(move |_| {
@@ -49,10 +60,13 @@ fn stripe_assisted_is_fit() {
         let value: Value = serde_json::from_str(value).unwrap();
         ending.revoke(value["secret_key"].as_str().unwrap());
     });
+    let opening = Arc::clone(&stripe);
     place.open_to_all = Some(Box::new(move |on| {
-        stripe.take_any_for(on.then_some(ACCOUNT))
+        opening.take_any_for(on.then_some(ACCOUNT))
     }));
     shipped_is_fit("stripe-assisted", &place, &[]);
+    let names = [name, name].map(str::to_owned);
+    assert_eq!(stripe.names(), [names].into(), "in TLS and in HTTP");
 }
 
 macro_rules! profiles {
@@ -104,7 +118,8 @@ fn every_profile_is_checked() {
 
 fn profile_is_fit(kind: &Kind, open: &[&str]) {
     let trust = Trust::new();
-    let identity = trust.authority.issue(&["127.0.0.1", "localhost"]).unwrap();
+    let name = "api.vendor.example";
+    let identity = trust.authority.issue(&[name]).unwrap();
     let server = Arc::new(VendorsLike::start(&identity).unwrap());
     let value = |key: Value| {
         let mut value = kinds::beside();
@@ -120,11 +135,13 @@ fn profile_is_fit(kind: &Kind, open: &[&str]) {
         server.change(|issued| issued.sendgrid.insert(name, vec!["stats.read".to_owned()]));
         value(key)
     });
-    let mut scene = scene(&trust, server.address().port(), &first, shut_out.as_ref());
+    let port = server.address().port();
+    let mut scene = scene(&trust, name, port, &first, shut_out.as_ref());
     scene.settings = json!({"profile": kind.profile});
     let is_asked = open != NOBODY_TO_ASK;
     if !is_asked {
         scene.endpoints.clear();
+        scene.reached_at.clear();
     }
     let mut place = Place::of(scene, is_asked);
     let (made, answering) = (AtomicUsize::new(1), Arc::clone(&server));

@@ -173,6 +173,9 @@ impl Network {
         endpoint: &str,
         target: &Target,
     ) -> Result<Vec<SocketAddr>, NetError> {
+        if let Some(address) = self.resolver.stands_in(&target.host, target.port) {
+            return Ok(vec![address]);
+        }
         let key = (target.host.clone(), target.port);
         let found = match self.resolved.get(&key) {
             Some(found) => found.clone(),

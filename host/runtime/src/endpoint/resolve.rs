@@ -12,6 +12,12 @@ pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>
 pub trait Resolver: Send + Sync {
     /// The addresses of `host`, each with `port`.
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> Resolving<'a>;
+
+    /// Where the host program stands itself in the place of that server. It is neither looked up nor checked, and
+    /// still is the server by its name: in the grant, for TLS, in HTTP, to the plugin. Nowhere unless told.
+    fn stands_in(&self, _host: &str, _port: u16) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// The operating system's resolver.

@@ -153,6 +153,53 @@ async fn resolving(answers: &[&'static str], toml: &str, script: &str, value: &s
     steps(&plugin, toml, script, value).await
 }
 
+/// The host program itself stands in the place of a server.
+struct InPlaceOf(&'static str, SocketAddr);
+
+impl Resolver for InPlaceOf {
+    fn resolve<'a>(&'a self, host: &'a str, _: u16) -> Resolving<'a> {
+        Box::pin(async move { Err(std::io::Error::other(format!("{host} was looked up"))) })
+    }
+
+    fn stands_in(&self, host: &str, port: u16) -> Option<SocketAddr> {
+        (format!("{host}:{port}") == self.0).then_some(self.1)
+    }
+}
+
+#[tokio::test]
+async fn who_stands_in_for_a_server_is_reached_under_its_name() {
+    let server = servers::echo().await;
+    let address = SocketAddr::from(([127, 0, 0, 1], server.port));
+    let (plugin, _) = load_with(
+        RuntimeOptions {
+            resolver: Arc::new(InPlaceOf("db.internal:5432", address)),
+            ..Default::default()
+        },
+        MANIFEST,
+    )
+    .await;
+    let toml = r#"endpoint.primary = { hosts = ["*"], ports = [5432, 5433], tls = "disable" }"#;
+    let script = "members primary;connect primary 0;write ping;read 10";
+    let found = steps(
+        &plugin,
+        toml,
+        script,
+        r#"{"host":"db.internal","port":5432}"#,
+    )
+    .await;
+    assert_eq!(found, ["0=db.internal:5432", "ok", "ok", "ping"]);
+    // Its other port is another server, and is looked up.
+    let other = r#"{"host":"db.internal","port":5433}"#;
+    let found = steps(&plugin, toml, "connect primary 0", other).await;
+    assert_eq!(
+        found,
+        [
+            "NetErrorKind::Dns, sent false: the name of db.internal:5433 does not resolve (db.internal was looked up); check the host and the name server"
+        ]
+    );
+    assert_eq!(server.seen(), 1);
+}
+
 async fn denied(answer: &'static str, toml: &str, cause: &str) {
     let found = resolving(
         &[answer],
