@@ -87,16 +87,16 @@ impl Effects<'_> {
         match (label, from, to) {
             (Label::InDoubt, Some(subject), None) => self.forbid_set(subject).await?,
             (Label::Retiring, Some(subject), None) => self.forget_if_in_use(subject).await?,
-            (Label::Retiring, Some(returned), Some(another)) => {
-                if !self.owe_another(returned, another).await? {
-                    return Ok(Event::Refused);
-                }
-            }
             (Label::Pending, Some(candidate), None) => {
                 self.forget_plans(candidate).await?;
                 self.set_answer_aside(candidate).await?;
             }
             _ => {}
+        }
+        if let (Label::Retiring, Some(returned), Some(another)) = (label, from, to)
+            && !self.owe_another(returned, another).await?
+        {
+            return Ok(Event::Refused);
         }
         self.swap_label(label, from, to).await
     }

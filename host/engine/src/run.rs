@@ -96,9 +96,7 @@ impl<'a> Run<'a> {
             }
             Err(error) => return Err(self.store_failed("BeginRun", error).await),
         };
-        if let Err(stopped) = self.take_over_unnamed().await {
-            return Err(stopped);
-        }
+        self.take_over_unnamed().await?;
         let mut rotation = Rotation::new(Request {
             goal: self.goal.clone(),
             facts: self.credential.facts(),

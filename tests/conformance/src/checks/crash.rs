@@ -134,7 +134,7 @@ async fn rotate_by_steps(world: &World<'_>, crashing: Step, number: usize) -> Re
 
 async fn deliver(world: &World<'_>, step: Step, token: &VersionId) -> Checked {
     let (token, name) = (token.clone(), step.as_str());
-    match world.run(Goal::Step { step, token }, Vec::new()).await {
+    match world.run(Goal::Step { step, token }, None).await {
         Ok((Ended::Stepped(_) | Ended::Promoted { .. } | Ended::AlreadyCurrent, _)) => Ok(()),
         Ok((ended, _)) => Err(Stop::failed(format!("{name} ended as {}", word(&ended)))),
         Err(failure) => Err(Stop::failed(format!("{name} failed: {failure}"))),
@@ -201,7 +201,7 @@ async fn retire(world: &World<'_>) -> Checked {
         // What ends by word alone ends by this one.
         declared: Some(VersionId::new(world.current().await?.id)),
     };
-    match world.run(goal, Vec::new()).await {
+    match world.run(goal, None).await {
         Ok((Ended::Retired { .. } | Ended::NothingToRetire, _)) => Ok(()),
         Ok((ended, _)) => Err(Stop::failed(format!(
             "a retirement ended as {}",
