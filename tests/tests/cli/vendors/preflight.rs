@@ -31,15 +31,15 @@ impl Vendors {
 
     /// Neither `rotate` nor `assist` shows what an operator has to do, and none is waited for.
     #[track_caller]
-    fn asks_nobody(&self, words: &[&str]) {
+    fn asks_nobody(&self, code: i32, words: &[&str]) {
         let (current, labels) = (self.current(), self.workspace.labels(SECRET));
         for command in ["rotate", "assist"] {
             let ended = self.workspace.run(&[command, NAME]);
             let shown = format!("{}{}", ended.stdout, ended.stderr);
             assert!(!shown.contains(STEP), "{shown}");
-            let ended = ended.failed(5, words);
+            let ended = ended.failed(code, words);
             ended.failed(
-                5,
+                code,
                 &["was not changed", "Nobody was asked", "--without-preflight"],
             );
         }
@@ -62,21 +62,25 @@ fn what_would_refuse_the_new_key_is_found_before_the_old_one_dies() {
     let facebook = keys::facebook();
     let vendors = Vendors::facebook();
     vendors.put_member("facebook_app_id", "another-app");
-    vendors.asks_nobody(&[
-        "Facebook refuses AWSCURRENT's secret",
-        "the member `facebook_app_id`",
-    ]);
+    vendors.asks_nobody(
+        5,
+        &[
+            "Facebook refuses AWSCURRENT's secret",
+            "the member `facebook_app_id`",
+        ],
+    );
     vendors.put_member("facebook_app_id", "facebook-app");
 
     let granted = format!("[secret.\"{SECRET}\".credential.facebook]");
     vendors.workspace.configure(&format!(
         "{granted}\nplugin = \"vendor-assisted\"\nsettings = {{ profile = \"facebook\" }}\n"
     ));
-    vendors.asks_nobody(&["members = [\"graph.facebook.com:443\"]"]);
+    // What has to change there is the configuration.
+    vendors.asks_nobody(3, &["members = [\"graph.facebook.com:443\"]"]);
     vendors.configure(std::slice::from_ref(&facebook), "");
 
     vendors.server.have_trouble(Some(503));
-    vendors.asks_nobody(&["trouble of its own"]);
+    vendors.asks_nobody(5, &["trouble of its own"]);
     vendors.server.have_trouble(None);
     let everybody = |whether| {
         vendors
@@ -84,7 +88,7 @@ fn what_would_refuse_the_new_key_is_found_before_the_old_one_dies() {
             .change(|issued| issued.takes_everything = whether);
     };
     everybody(true);
-    vendors.asks_nobody(&["accepts a secret that nobody has"]);
+    vendors.asks_nobody(5, &["accepts a secret that nobody has"]);
     everybody(false);
 
     vendors.asks(&[]);
@@ -98,7 +102,7 @@ fn a_dead_key_is_replaced_all_the_same() {
     let new = facebook.new["facebook_app_secret"].as_str().unwrap();
     let vendors = Vendors::facebook();
     vendors.take_back(&facebook, &facebook.old);
-    vendors.asks_nobody(&["was ended"]);
+    vendors.asks_nobody(5, &["was ended"]);
     vendors
         .workspace
         .run(&["verify", NAME])
