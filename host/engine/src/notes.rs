@@ -1,6 +1,7 @@
 //! What staging labels cannot carry: when the old value is due to die, what was announced, when the
 //! last rotation succeeded. One small JSON object per secret, written by compare-and-swap. Notes
-//! hold version ids and times, never values; losing them loses no credential.
+//! hold version ids and times, never values; losing them loses no credential, unless one is being split off, for nothing
+//! else says which secret rotates it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,5 @@
 //! How a credential stands. `status` reads what is stored, touches no target, and asks the plugin at the most what a
-//! value keeps; `verify` asks the
-//! target and changes nothing; `questions` asks the plugin what it needs of an operator.
+//! value keeps; `verify` asks the target and changes nothing; `questions` asks the plugin what it needs of an operator.
 
 use std::time::Duration;
 
