@@ -139,6 +139,47 @@ fn nothing_is_split_while_a_rotation_is_under_way() {
     vendors.split(&[]).succeeded();
 }
 
+/// It may be the same credential, from when it had that name.
+#[test]
+fn nothing_is_split_while_an_old_key_waits_under_a_former_name() {
+    let sendgrid = keys::sendgrid();
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    let called = |name: &str| {
+        let table = format!("secret.\"{SECRET}\".credential.{name}");
+        vendors
+            .workspace
+            .configure(&vendors.table(&table, "sendgrid", ""));
+    };
+    called("mail");
+    let name = format!("{SECRET}#mail");
+    vendors.hand_out(&sendgrid, &sendgrid.new);
+    let answer = sendgrid.answer(&sendgrid.new);
+    let arguments = ["assist", &name, "--value-stdin"];
+    let assisted = vendors.workspace.run_with(&arguments, &answer, &[]);
+    assisted.succeeded();
+    called("sendgrid");
+    vendors.split(&[]).failed(7, &["KEYTURN_RETIRING_mail"]);
+    // Noted, but under no label.
+    let labels = vendors.workspace.labels(SECRET);
+    let subject = VersionId::new(labels["KEYTURN_RETIRING_mail"].clone()).unwrap();
+    let secret = secret(SECRET);
+    vendors.workspace.on_store(|store| async move {
+        let label = "KEYTURN_RETIRING_mail";
+        let removed = store.move_label(&secret, label, Some(&subject), None);
+        removed.await.unwrap();
+    });
+    let refused = vendors.split(&[]);
+    refused.failed(7, &["old value of #mail is still in its grace"]);
+
+    // Done under that name, it is in nobody's way.
+    called("mail");
+    vendors.take_back(&sendgrid, &sendgrid.old);
+    let retire = ["retire", &name, "--now"];
+    vendors.workspace.run(&retire).succeeded();
+    called("sendgrid");
+    vendors.split(&[]).succeeded();
+}
+
 /// The moments at which `--remove` can be killed: before its value is promoted, and before the label behind it is off.
 #[test]
 fn a_removal_that_was_cut_off_is_finished_by_the_same_command() {

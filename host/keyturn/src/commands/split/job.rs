@@ -27,8 +27,9 @@ pub(super) struct Job<'a> {
     pub(super) part: &'a str,
     pub(super) to: SecretName,
     pub(super) plugin: GrantedPlugin,
-    /// The other configured credentials of `from`.
+    /// The other configured credentials of `from`, and their names.
     pub(super) beside: Vec<GrantedPlugin>,
+    pub(super) others: Vec<String>,
 }
 
 impl Job<'_> {
@@ -207,12 +208,15 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Nothing may be lost that a rotation has promised: neither a candidate nor an old value in its grace.
+    /// Nothing may be lost that a rotation has promised: neither a candidate nor an old value in its grace. What stands
+    /// under a name that is not configured may be this credential's, from when it was called that.
     pub(super) async fn must_be_idle(&self) -> Result<()> {
-        let own = format!("{RETIRING}_{}", self.part);
-        let is_own = |label: &str| label == RETIRING || label == own;
-        self.idle(&self.from, is_own, |name| name == self.part)
-            .await
+        let is_own = |name: &str| self.others.iter().all(|other| other != name);
+        let is_own_retiring = |label: &str| {
+            let name = label.strip_prefix(RETIRING);
+            name.is_some_and(|name| name.is_empty() || name.strip_prefix('_').is_some_and(is_own))
+        };
+        self.idle(&self.from, is_own_retiring, is_own).await
     }
 
     /// The new secret holds nothing but the credential, whatever that is called there.
@@ -242,8 +246,10 @@ impl Job<'_> {
                 "" => secret.to_string(),
                 name => format!("#{name}"),
             };
-            let owes = known.versions.get(current).map(|known| &known.owes);
-            if owes.is_some_and(Option::is_some) {
+            // What has to be proven dead is settled once its label is off, whatever the notes say.
+            let owes = known.versions.get(current);
+            let owes = owes.and_then(|known| known.owes.as_ref());
+            if owes.is_some_and(|owed| owed.new_version) {
                 return Err(busy(
                     secret,
                     &format!("the old value of {whose} is still in its grace"),

@@ -61,6 +61,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
         ))
         .into());
     };
+    let (beside, others) = credentials.map(|other| (other.plugin, other.name)).unzip();
     let store: &dyn SecretStore = session.store.as_ref();
     let from = secret_name(secret)?;
     let _alone = locked(store, &from).await?;
@@ -71,7 +72,8 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
         part,
         to: secret_name(&arguments.to)?,
         plugin: credential.plugin,
-        beside: credentials.map(|other| other.plugin).collect(),
+        beside,
+        others,
     };
     job.drop_leftover().await?;
     job.must_be_idle().await?;
