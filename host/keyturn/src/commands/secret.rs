@@ -139,7 +139,11 @@ impl ByHand<'_> {
             .credentials
             .iter()
             .filter(|known| known.plugin.is_untouched(&before.value, self.value))
-            .map(|known| known.name.as_str())
+            .flat_map(|known| {
+                // No run may have taken over yet what the only one left before it had a name.
+                let unnamed = known.beside.is_empty().then_some("");
+                unnamed.into_iter().chain([known.name.as_str()])
+            })
             .collect();
         let now_ms = SystemClock.now_ms();
         Notes::update(*store, secret, |notes| {

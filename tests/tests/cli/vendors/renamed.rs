@@ -12,6 +12,17 @@ impl Vendors {
         let table = self.table(path, "google", "");
         self.workspace.configure(&table);
     }
+
+    /// Google's key rotates while the credential has no name, and its old one still works.
+    fn rotate_unnamed(&self) {
+        let google = keys::google();
+        self.only_google_at(&format!("secret.\"{SECRET}\""));
+        self.hand_out(&google, &google.new);
+        let arguments = ["assist", SECRET, "--value-stdin"];
+        let answer = google.answer(&google.new);
+        let assisted = self.workspace.run_with(&arguments, &answer, &[]);
+        assisted.succeeded();
+    }
 }
 
 #[test]
@@ -57,12 +68,7 @@ fn status_shows_the_candidate_of_a_renamed_credential() {
 fn a_credential_that_got_a_name_takes_over_what_it_owes() {
     let google = keys::google();
     let vendors = Vendors::start(&[keys::google()]);
-    vendors.only_google_at(&format!("secret.\"{SECRET}\""));
-    vendors.hand_out(&google, &google.new);
-    let arguments = ["assist", SECRET, "--value-stdin"];
-    let answer = google.answer(&google.new);
-    let assisted = vendors.workspace.run_with(&arguments, &answer, &[]);
-    assisted.succeeded();
+    vendors.rotate_unnamed();
     let unnamed = vendors.workspace.run(&["status", "--json"]).json();
     assert_eq!(unnamed[0]["retirement"]["by_operator"], true);
 
@@ -95,12 +101,7 @@ fn a_credential_that_got_a_name_takes_over_what_it_owes() {
 fn what_is_taken_over_in_part_is_taken_over_by_the_next_run() {
     let google = keys::google();
     let vendors = Vendors::start(&[keys::google()]);
-    vendors.only_google_at(&format!("secret.\"{SECRET}\""));
-    vendors.hand_out(&google, &google.new);
-    let arguments = ["assist", SECRET, "--value-stdin"];
-    let answer = google.answer(&google.new);
-    let assisted = vendors.workspace.run_with(&arguments, &answer, &[]);
-    assisted.succeeded();
+    vendors.rotate_unnamed();
     vendors.only_google_at(&format!("secret.\"{SECRET}\".credential.google"));
     let (name, own) = (secret(SECRET), "KEYTURN_RETIRING_google");
     vendors.workspace.on_store(|store| async move {
@@ -114,4 +115,21 @@ fn what_is_taken_over_in_part_is_taken_over_by_the_next_run() {
     let labels = vendors.workspace.labels(SECRET);
     assert!(!labels.contains_key("KEYTURN_RETIRING"), "{labels:?}");
     assert!(labels.contains_key(own), "{labels:?}");
+}
+
+/// No run has taken over yet what it left without a name, and the value is changed by hand.
+#[test]
+fn a_change_by_hand_leaves_alone_what_has_got_a_name_since() {
+    let vendors = Vendors::start(&[keys::google()]);
+    vendors.rotate_unnamed();
+    vendors.only_google_at(&format!("secret.\"{SECRET}\".credential.google"));
+    let before = vendors.status("google");
+    assert!(before["last_rotation_ms"].is_u64());
+    vendors.put_by_hand("n", "another");
+    let after = vendors.status("google");
+    assert_eq!(after["last_rotation_ms"], before["last_rotation_ms"]);
+    assert_eq!(after["retirement"], before["retirement"]);
+    vendors.put_by_hand("google_client_secret", "GOCSPX-ByHandByHandByHandByHand");
+    let touched = vendors.status("google");
+    assert_ne!(touched["last_rotation_ms"], before["last_rotation_ms"]);
 }
