@@ -292,7 +292,7 @@ impl Notes {
         made.map(|(name, _)| name.as_str())
     }
 
-    /// What was noted before the secret's only credential had a name is noted under it.
+    /// What was noted before the secret's only credential had a name is noted under it, where that says nothing newer.
     pub(crate) fn name_the_unnamed(&mut self, name: &str) {
         let Some(unnamed) = self.credentials.remove("") else {
             return;
@@ -304,10 +304,16 @@ impl Notes {
             gap_ms,
         } = unnamed;
         let named = self.credentials.entry(name.to_owned()).or_default();
-        named.versions.extend(versions);
-        named.waiting = waiting.or(named.waiting.take());
-        named.answered = answered.or(named.answered.take());
-        named.gap_ms = gap_ms.or(named.gap_ms);
+        let rotations = named.versions.values();
+        let rotated_at_ms = rotations.filter_map(|known| known.rotated_at_ms).max();
+        let waiting =
+            waiting.filter(|asked| rotated_at_ms.is_none_or(|at_ms| at_ms <= asked.since_ms));
+        for (id, known) in versions {
+            named.versions.entry(id).or_insert(known);
+        }
+        named.waiting = named.waiting.take().or(waiting);
+        named.answered = named.answered.take().or(answered);
+        named.gap_ms = named.gap_ms.or(gap_ms);
     }
 
     /// The credential that owes the end of a version's value.
@@ -397,4 +403,49 @@ fn unreadable(secret: &SecretName, error: serde_json::Error) -> StoreError {
         "look at who else writes them; they hold no value, only when the old one is due to die",
     )
     .with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Notes, OperatorSteps, Waiting};
+
+    fn noted(notes: &mut Notes, name: &str, rotated_at_ms: u64, gap_ms: Option<u64>) {
+        notes.version_mut(name, "v2").rotated_at_ms = Some(rotated_at_ms);
+        notes.version_mut(name, name).rotated_at_ms = Some(rotated_at_ms);
+        let known = notes.credentials.entry(name.to_owned()).or_default();
+        known.gap_ms = gap_ms;
+    }
+
+    fn asked(notes: &mut Notes, name: &str, since_ms: u64) {
+        let known = notes.credentials.entry(name.to_owned()).or_default();
+        known.waiting = Some(Waiting {
+            since_ms,
+            expires_at_ms: since_ms,
+            steps: OperatorSteps::default(),
+        });
+    }
+
+    #[test]
+    fn what_is_noted_under_the_name_is_newer() {
+        let mut notes = Notes::default();
+        noted(&mut notes, "", 1, Some(10));
+        asked(&mut notes, "", 2);
+        noted(&mut notes, "a", 3, Some(30));
+        notes.name_the_unnamed("a");
+        assert_eq!(notes.of_version("a", "v2").rotated_at_ms, Some(3));
+        assert_eq!(notes.of_version("a", "").rotated_at_ms, Some(1));
+        assert_eq!(notes.of("a").gap_ms, Some(30));
+        assert_eq!(notes.of("a").waiting, None, "answered by that rotation");
+        assert!(!notes.credentials.contains_key(""));
+    }
+
+    #[test]
+    fn what_is_noted_under_no_name_alone_is_taken_over() {
+        let mut notes = Notes::default();
+        noted(&mut notes, "", 1, Some(10));
+        asked(&mut notes, "", 2);
+        let unnamed = notes.of("");
+        notes.name_the_unnamed("a");
+        assert_eq!(notes.of("a"), unnamed);
+    }
 }

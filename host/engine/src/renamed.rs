@@ -28,11 +28,11 @@ pub struct LeftBehind {
 pub(crate) struct Unnamed {
     /// The version under the label without a name.
     pub(crate) retiring: Option<VersionId>,
-    pub(crate) is_noted: bool,
 }
 
 impl Unnamed {
-    /// `None` where there is nothing, or other credentials might be meant.
+    /// `None` where there is nothing, or other credentials might be meant, or the credential waits for the end of
+    /// another value under its name: there is one label for both, and the notes say what is owed.
     pub(crate) fn of(
         credential: &Credential,
         described: &SecretDescription,
@@ -48,13 +48,13 @@ impl Unnamed {
         };
         let retiring = held(Label::Retiring.as_str())
             .filter(|_| credential.has_own(Label::Retiring))
-            .filter(is_own)
-            .filter(|subject| {
-                let named = held(&credential.label(Label::Retiring));
-                named.is_none_or(|named| named == *subject)
-            });
+            .filter(is_own);
+        let named = held(&credential.label(Label::Retiring));
+        if retiring.is_some() && named.is_some() && named != retiring {
+            return None;
+        }
         let is_noted = notes.credentials.contains_key("");
-        (retiring.is_some() || is_noted).then_some(Self { retiring, is_noted })
+        (retiring.is_some() || is_noted).then_some(Self { retiring })
     }
 
     /// As it will be once it is taken over.

@@ -114,7 +114,8 @@ fn left_in(secret: &str, left: &LeftBehind) -> String {
     if left.credential.is_empty() {
         return format!(
             "{secret} held one credential without a name, of which {what}. Leave the table of that credential alone in the \
-             configuration and run `keyturn retire {secret}`: it takes that over; then put the other tables back"
+             configuration and run `keyturn retire {secret}`: it takes that over, once nothing older \
+             waits under that name; then put the other tables back"
         );
     }
     let verb = match left.owes {

@@ -1,5 +1,6 @@
 //! A credential that has another name in keyturn.toml than when it rotated.
 
+use harness::vendors::kinds;
 use keyturn_store::SecretStore as _;
 use serde_json::json;
 
@@ -115,6 +116,51 @@ fn what_is_taken_over_in_part_is_taken_over_by_the_next_run() {
     let labels = vendors.workspace.labels(SECRET);
     assert!(!labels.contains_key("KEYTURN_RETIRING"), "{labels:?}");
     assert!(labels.contains_key(own), "{labels:?}");
+}
+
+/// There is one label for the ends of both, and the newer one is still in its grace.
+#[test]
+fn what_was_owed_without_a_name_waits_for_what_is_owed_under_the_name() {
+    let google = keys::google();
+    let third = (kinds::google().make)(3003);
+    let vendors = Vendors::start(&[keys::google()]);
+    vendors.rotate_unnamed();
+    let before = vendors.workspace.labels(SECRET);
+    let (first, second) = (&before["KEYTURN_RETIRING"], &before["AWSCURRENT"]);
+    vendors.configure(&[keys::google()], "");
+    vendors.hand_out(&google, &third);
+    vendors.assist(&google, &third).succeeded();
+
+    vendors.only_google_at(&format!("secret.\"{SECRET}\".credential.google"));
+    let status = vendors.status("google");
+    assert_eq!(status["retirement"]["version"], **second);
+    assert!(status["grace_left_seconds"].as_u64().unwrap() > 0);
+    let left = json!([{"credential": "", "owes": first}]);
+    assert_eq!(status["left_behind"], left);
+    let shown = vendors.workspace.run(&["status"]).succeeded();
+    shown.says(&[first, "takes that over, once nothing older"]);
+    let name = format!("{SECRET}#google");
+    let early = vendors.workspace.run(&["retire", &name]);
+    assert!(!early.stdout.contains("is retired"), "{early:?}");
+    let labels = vendors.workspace.labels(SECRET);
+    assert_eq!(&labels["KEYTURN_RETIRING_google"], second);
+    assert_eq!(&labels["KEYTURN_RETIRING"], first);
+
+    vendors.take_back(&google, &google.new);
+    let retired = vendors.retire_now(&google).succeeded();
+    retired.says(&[second, "is retired"]);
+    let status = vendors.status("google");
+    assert_eq!(status["retirement"]["version"], **first);
+    assert!(status["left_behind"].is_null());
+    vendors.retire_now(&google).failed(5, &["still works"]);
+    vendors.take_back(&google, &google.old);
+    let retired = vendors.retire_now(&google).succeeded();
+    retired.says(&[first, "is retired"]);
+    let labels = vendors.workspace.labels(SECRET);
+    assert!(
+        labels.keys().all(|label| label.starts_with("AWS")),
+        "{labels:?}"
+    );
 }
 
 /// No run has taken over yet what it left without a name, and the value is changed by hand.
