@@ -1,6 +1,7 @@
 //! Credentials whose name in the configuration has changed. The name stands in notes and in a label, so that a new one
-//! finds nothing. What a secret's only credential left while it had no name is its own, and is taken over; of every
-//! other name it is shown what is left behind: whether that is the same credential, nobody can tell.
+//! finds nothing. What a secret's only credential left while it had no name is its own, unless the values say that
+//! another one was rotated, and is taken over; of every other name it is shown what is left behind: whether that is the
+//! same credential, nobody can tell.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use keyturn_protocol::Label;
 use keyturn_store::{SecretDescription, SecretStore, StoreError, VersionId};
 use serde::Serialize;
 
-use crate::{credential::Credential, notes::Notes};
+use crate::{call::CallSource, credential::Credential, notes::Notes};
 
 /// What stands under a name that is not configured any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,15 +32,16 @@ pub(crate) struct Unnamed {
 }
 
 impl Unnamed {
-    /// `None` where there is nothing, or other credentials might be meant, or the credential waits for the end of
+    /// `None` where there is nothing, or another credential is or might be meant, or the credential waits for the end of
     /// another value under its name: there is one label for both, and the notes say what is owed.
-    pub(crate) fn of(
-        credential: &Credential,
+    pub(crate) async fn of(
+        source: &CallSource<'_>,
         described: &SecretDescription,
         notes: &Notes,
-    ) -> Option<Self> {
+    ) -> Result<Option<Self>, StoreError> {
+        let credential = source.credential;
         if credential.name.is_empty() || !credential.beside.is_empty() {
-            return None;
+            return Ok(None);
         }
         let held = |label: &str| described.holder(label).map(|version| version.id.clone());
         let is_own = |subject: &VersionId| {
@@ -51,10 +53,13 @@ impl Unnamed {
             .filter(is_own);
         let named = held(&credential.label(Label::Retiring));
         if retiring.is_some() && named.is_some() && named != retiring {
-            return None;
+            return Ok(None);
         }
         let is_noted = notes.credentials.contains_key("");
-        (retiring.is_some() || is_noted).then_some(Self { retiring })
+        if retiring.is_none() && !is_noted || !source.rotated_unnamed(described, notes).await? {
+            return Ok(None);
+        }
+        Ok(Some(Self { retiring }))
     }
 
     /// As it will be once it is taken over.
@@ -95,6 +100,40 @@ impl Unnamed {
             notes.name_the_unnamed(&credential.name);
         })
         .await
+    }
+}
+
+impl CallSource<'_> {
+    /// Whether the rotations that are noted under no name can be this credential's.
+    async fn rotated_unnamed(
+        &self,
+        described: &SecretDescription,
+        notes: &Notes,
+    ) -> Result<bool, StoreError> {
+        let unnamed = notes.of("");
+        // The oldest version that owes it has superseded the value; later ones have the note from there.
+        for version in &described.versions {
+            let by = version.id.as_str();
+            let known = unnamed.versions.get(by);
+            if let Some(owed) = known.and_then(|known| known.owes.as_ref()) {
+                return self.may_supersede(&owed.subject, by).await;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Not if both values hold the same of the credential.
+    async fn may_supersede(&self, subject: &str, by: &str) -> Result<bool, StoreError> {
+        let value = async |id: &str| {
+            self.value_if_any(&keyturn_protocol::VersionId::new(id))
+                .await
+        };
+        let (old, new) = (value(subject).await?, value(by).await?);
+        let is_same = old.zip(new).is_some_and(|(old, new)| {
+            let plugin = &self.credential.plugin;
+            plugin.is_untouched(&old.value, &new.value)
+        });
+        Ok(!is_same)
     }
 }
 

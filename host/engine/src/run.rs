@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
         let look = async {
             let described = store.describe(&credential.secret).await?;
             let notes = Notes::read(store, &credential.secret).await?;
-            Ok::<_, StoreError>(Unnamed::of(credential, &described, &notes))
+            Unnamed::of(&self.source(), &described, &notes).await
         };
         let unnamed = match look.await {
             Ok(Some(unnamed)) => unnamed,

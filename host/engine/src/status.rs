@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keyturn_protocol::{Applied, Failure, Label, Labels, Liveness, NextAction, Reason};
 use keyturn_runtime::{Finding, InputRequest, MemberReport, Outcome, Status as CallStatus};
-use keyturn_store::{SecretDescription, SecretStore, StoreError};
+use keyturn_store::{SecretDescription, StoreError};
 use serde::Serialize;
 
 use crate::{
@@ -112,7 +112,13 @@ pub(crate) async fn status(
     credential: &Credential,
 ) -> Result<Status, StoreError> {
     let store = options.store.as_ref();
-    let (description, notes) = look(store, credential).await?;
+    let source = CallSource {
+        store,
+        credential,
+        rotation_id: &options.ids.fresh(),
+        values: &ValuesRead::default(),
+    };
+    let (description, notes) = look(&source).await?;
     let labels = labels_of(&description, credential);
     let holder = |label| labels.holder(label).map(ToString::to_string);
     // Labels belong to the secret: what another credential's rotation made is that one's to finish.
@@ -131,12 +137,6 @@ pub(crate) async fn status(
     let written_at_ms = description
         .holder(Label::Current.as_str())
         .map(|version| version.created_at_ms);
-    let source = CallSource {
-        store,
-        credential,
-        rotation_id: &options.ids.fresh(),
-        values: &ValuesRead::default(),
-    };
     let retirement = retirement(&source, &notes, &description, &labels).await?;
     let now_ms = options.clock.now_ms();
     let of_credential = notes.of(&credential.name);
@@ -179,13 +179,13 @@ pub(crate) async fn status(
 }
 
 /// What an earlier time without a name left is shown as the credential's, though no run has taken it over yet.
-async fn look(
-    store: &dyn SecretStore,
-    credential: &Credential,
-) -> Result<(SecretDescription, Notes), StoreError> {
+async fn look(source: &CallSource<'_>) -> Result<(SecretDescription, Notes), StoreError> {
+    let CallSource {
+        store, credential, ..
+    } = *source;
     let mut description = store.describe(&credential.secret).await?;
     let mut notes = Notes::read(store, &credential.secret).await?;
-    if let Some(unnamed) = Unnamed::of(credential, &description, &notes) {
+    if let Some(unnamed) = Unnamed::of(source, &description, &notes).await? {
         unnamed.show(credential, &mut description, &mut notes);
     }
     Ok((description, notes))

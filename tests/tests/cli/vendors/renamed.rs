@@ -163,6 +163,39 @@ fn what_was_owed_without_a_name_waits_for_what_is_owed_under_the_name() {
     );
 }
 
+/// Its table is gone, and the only one left is that of another key.
+#[test]
+fn a_credential_takes_over_nothing_of_another_that_had_no_name() {
+    let (google, sendgrid) = (keys::google(), keys::sendgrid());
+    let vendors = Vendors::start(&[keys::google(), keys::sendgrid()]);
+    vendors.rotate_unnamed();
+    let first = vendors.workspace.labels(SECRET)["KEYTURN_RETIRING"].clone();
+    let mail = format!("secret.\"{SECRET}\".credential.sendgrid");
+    vendors
+        .workspace
+        .configure(&vendors.table(&mail, "sendgrid", ""));
+    let left = json!([{"credential": "", "owes": first}]);
+    let is_left = || {
+        let status = vendors.status("sendgrid");
+        assert_eq!(status["left_behind"], left);
+        assert_eq!(vendors.workspace.labels(SECRET)["KEYTURN_RETIRING"], first);
+    };
+    is_left();
+    assert!(vendors.status("sendgrid")["retirement"].is_null());
+    vendors.hand_out(&sendgrid, &sendgrid.new);
+    vendors.assist(&sendgrid, &sendgrid.new).succeeded();
+    is_left();
+    vendors.take_back(&sendgrid, &sendgrid.old);
+    vendors.retire_now(&sendgrid).succeeded();
+    is_left();
+
+    vendors.only_google_at(&format!("secret.\"{SECRET}\".credential.google"));
+    vendors.retire_now(&google).failed(5, &["still works"]);
+    vendors.take_back(&google, &google.old);
+    let retired = vendors.retire_now(&google).succeeded();
+    retired.says(&[&first, "is retired"]);
+}
+
 /// No run has taken over yet what it left without a name, and the value is changed by hand.
 #[test]
 fn a_change_by_hand_leaves_alone_what_has_got_a_name_since() {
