@@ -43,6 +43,11 @@ impl Credential {
         }
     }
 
+    /// Whether it, or another credential of the secret, has that name.
+    pub(crate) fn is_configured(&self, name: &str) -> bool {
+        name == self.name || self.beside.iter().any(|other| other == name)
+    }
+
     /// How long a superseded value stays accepted, in seconds.
     pub fn grace_seconds(&self) -> u64 {
         // A vendor keeps the old key, as a target does, and a person deletes it there.

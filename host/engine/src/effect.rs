@@ -1,6 +1,8 @@
 //! Carries out the core's commands, one at a time, on the store and through the plugin. Each command
 //! is one effect; what it answers is a fact, and no decision is taken here.
 
+use std::collections::BTreeSet;
+
 use keyturn_protocol::{Command, Event, Goal, How, Label, Liveness, Purpose, Snapshot, VersionId};
 use keyturn_runtime::{
     CreateRequest, Created, Finding, Input, InputRequest, Level, Outcome, RetireRequest,
@@ -307,11 +309,17 @@ impl Effects<'_> {
         if !labels_of(&described, credential).is_on(Label::Current, from) {
             return Ok(Event::Refused);
         }
+        let brings_credential = purpose.is_none_or(Purpose::brings_credential);
+        let former = match brings_credential {
+            true => self.source.former_names(from.as_str()).await?,
+            false => BTreeSet::new(),
+        };
+        let is_same = |name: &str| name != credential.name && !former.contains(name);
         // Notes count only while their version is current, so they can be written before the move; a
         // crash between the two then leaves nothing unsaid.
         Notes::update(store, &credential.secret, |notes| {
             let before = notes.of_version(&credential.name, from.as_str());
-            notes.prepare_promotion(&credential.name, from.as_str(), to.as_str());
+            notes.prepare_promotion(from.as_str(), to.as_str(), is_same);
             let after = notes.version_mut(&credential.name, to.as_str());
             if purpose == Some(Purpose::Announce) {
                 after.announced_at_ms = Some(now_ms);
@@ -328,9 +336,7 @@ impl Effects<'_> {
                 }
             };
             // The operator has answered, if one was waited for.
-            if purpose.is_none_or(Purpose::brings_credential)
-                && let Some(known) = notes.credentials.get_mut(&credential.name)
-            {
+            if brings_credential && let Some(known) = notes.credentials.get_mut(&credential.name) {
                 known.waiting = None;
             }
             notes.prune(&described);

@@ -351,12 +351,12 @@ impl Notes {
         }
     }
 
-    /// Prepares a move of AWSCURRENT from one version to another: the other credentials of the secret
-    /// are the same in both, so what is known of them goes along.
-    pub fn prepare_promotion(&mut self, credential: &str, from: &str, to: &str) {
+    /// Prepares a move of AWSCURRENT from one version to another: what is known of the credentials that
+    /// are the same in both goes along.
+    pub fn prepare_promotion(&mut self, from: &str, to: &str, is_same: impl Fn(&str) -> bool) {
         for (name, notes) in &mut self.credentials {
             notes.use_answer(from);
-            if name != credential {
+            if is_same(name) {
                 notes.carry(from, to);
             }
         }

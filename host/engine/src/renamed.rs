@@ -122,6 +122,25 @@ impl CallSource<'_> {
         Ok(true)
     }
 
+    /// What is noted under names that are not configured and may be this credential's own. Its next rotation supersedes
+    /// another value than that of which the notes speak.
+    pub(crate) async fn former_names(&self, current: &str) -> Result<BTreeSet<String>, StoreError> {
+        let notes = Notes::read(self.store, &self.credential.secret).await?;
+        let mut former = BTreeSet::new();
+        for (name, known) in notes.credentials {
+            let known = known.versions.get(current);
+            let Some(owed) = known.and_then(|known| known.owes.as_ref()) else {
+                continue;
+            };
+            if !self.credential.is_configured(&name)
+                && self.may_supersede(&owed.subject, current).await?
+            {
+                former.insert(name);
+            }
+        }
+        Ok(former)
+    }
+
     /// Not if both values hold the same of the credential.
     async fn may_supersede(&self, subject: &str, by: &str) -> Result<bool, StoreError> {
         let value = async |id: &str| {
@@ -155,11 +174,9 @@ pub(crate) fn left_behind(
         .map(String::as_str)
         .chain(labelled)
         .collect();
-    let is_configured =
-        |name: &str| name == credential.name || credential.beside.iter().any(|other| other == name);
     names
         .into_iter()
-        .filter(|name| !is_configured(name))
+        .filter(|name| !credential.is_configured(name))
         .filter_map(|name| left_under(name, described, notes))
         .collect()
 }

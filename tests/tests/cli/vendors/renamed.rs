@@ -24,6 +24,12 @@ impl Vendors {
         let assisted = self.workspace.run_with(&arguments, &answer, &[]);
         assisted.succeeded();
     }
+
+    /// The internal key alone, under that name.
+    fn only_internal_as(&self, name: &str) {
+        let table = format!("[secret.\"{SECRET}\".credential.{name}]\nplugin = \"api-key\"\n");
+        self.workspace.configure(&table);
+    }
 }
 
 #[test]
@@ -194,6 +200,31 @@ fn a_credential_takes_over_nothing_of_another_that_had_no_name() {
     vendors.take_back(&google, &google.old);
     let retired = vendors.retire_now(&google).succeeded();
     retired.says(&[&first, "is retired"]);
+}
+
+/// What it left under its old name speaks of a value that is gone: to end that one would end the newest in its grace.
+#[test]
+fn what_a_renamed_credential_owed_is_not_shown_once_it_has_rotated() {
+    let vendors = Vendors::start(&[keys::sentry()]);
+    let first = vendors.workspace.labels(SECRET)["AWSCURRENT"].clone();
+    vendors.rotate("internal").succeeded();
+    let left = json!([{"credential": "internal", "owes": first}]);
+    // Another one's rotation leaves it alone.
+    let sentry = keys::sentry();
+    let other = format!("secret.\"{SECRET}\".credential.sentry");
+    vendors
+        .workspace
+        .configure(&vendors.table(&other, "sentry", ""));
+    vendors.assist(&sentry, &sentry.new).succeeded();
+    assert_eq!(vendors.status("sentry")["left_behind"], left);
+
+    vendors.only_internal_as("own");
+    assert_eq!(vendors.status("own")["left_behind"], left);
+    vendors.rotate("own").succeeded();
+    let status = vendors.status("own");
+    assert!(status["left_behind"].is_null(), "{status}");
+    assert_eq!(status["retirement"]["new_version"], true);
+    assert!(status["grace_left_seconds"].as_u64().unwrap() > 0);
 }
 
 /// No run has taken over yet what it left without a name, and the value is changed by hand.

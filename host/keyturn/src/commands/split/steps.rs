@@ -146,7 +146,8 @@ async fn shorten(job: &Job<'_>, current: &StoredVersion, share: &Share) -> Resul
     let work = async {
         store.put(from, &id, &share.rest, &[STAGED]).await?;
         Notes::update(*store, from, |notes| {
-            notes.prepare_promotion(part, current.id.as_str(), id.as_str());
+            let is_same = |name: &str| name != *part;
+            notes.prepare_promotion(current.id.as_str(), id.as_str(), is_same);
         })
         .await?;
         store
