@@ -75,6 +75,12 @@ impl Effects<'_> {
         let observed = observe(store, credential, self.options.clock.now_ms()).await?;
         self.elsewhere = observed.elsewhere;
         let mut snapshot = observed.snapshot;
+        if self.elsewhere.is_none() {
+            let notes = Notes::read(store, &credential.secret).await?;
+            let still_read = self.source.still_read(&notes, &snapshot.labels).await?;
+            self.elsewhere =
+                still_read.map(|(version, holder)| Elsewhere::StillRead(version, holder));
+        }
         self.compare_with_current(&mut snapshot).await?;
         self.look_for_what_is_kept(&mut snapshot).await;
         Ok(snapshot)

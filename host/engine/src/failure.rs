@@ -53,6 +53,7 @@ impl RunFailure {
                 | Reason::OwnedElsewhere
                 | Reason::Undeclared(_)
         );
+                | Reason::StillRead(_)
         waits && self.changed_nothing()
     }
 

@@ -1,13 +1,61 @@
 //! A credential that was split off its secret stands in two secrets for a while, and one of them rotates it: two that did
 //! would end each other's values. Who that is stands in the notes of the other one, which refuses every run of it.
 
-use crate::{credential::Credential, notes::Notes, problem::Problem};
+use keyturn_protocol::{Label, Labels, VersionId};
+use keyturn_store::{ErrorKind, SecretName, StoreError, Which};
+
+use crate::{call::CallSource, credential::Credential, notes::Notes, problem::Problem};
 
 /// Who rotates the credential, if this secret does not.
 pub(crate) fn owner(notes: &Notes, credential: &Credential) -> Option<String> {
     let mut moved = notes.moved.iter();
     let found = moved.find(|(member, _)| credential.plugin.owns(member));
     found.map(|(_, owner)| owner.clone())
+}
+
+impl CallSource<'_> {
+    /// The version that waits for its end, and NAME#CREDENTIAL where AWSCURRENT holds its credential still: applications
+    /// read it there until the split is finished.
+    pub(crate) async fn still_read(
+        &self,
+        notes: &Notes,
+        labels: &Labels,
+    ) -> Result<Option<(VersionId, String)>, StoreError> {
+        let retiring = labels.holder(Label::Retiring);
+        let retiring = retiring.filter(|subject| !labels.is_on(Label::Current, subject));
+        let (Some(subject), Some(old_name)) = (retiring, &notes.split_off) else {
+            return Ok(None);
+        };
+        // Back in use here, too, it does not wait for its end any more.
+        if self.put_back(labels).await?.is_some() {
+            return Ok(None);
+        }
+        let theirs = SecretName::new(secret_of(old_name))?;
+        let theirs = match self.store.get(&theirs, &Which::current()).await {
+            Ok(stored) => stored,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let own = self.value_if_any(subject).await?;
+        let plugin = &self.credential.plugin;
+        let same = own.is_some_and(|own| plugin.is_same_credential(&own.value, &theirs.value));
+        Ok(same.then(|| (subject.clone(), old_name.clone())))
+    }
+}
+
+fn secret_of(name: &str) -> &str {
+    name.split_once('#').map_or(name, |(secret, _)| secret)
+}
+
+/// Where else the value that waits for its end is in use, and the commands that lead out of it.
+pub(crate) fn in_use(credential: &Credential, old_name: &str) -> Problem {
+    let secret = &credential.secret;
+    let old_secret = secret_of(old_name);
+    refusal(format!(
+        "AWSCURRENT of {old_secret} holds its credential still, and applications may read it there; do not end it at its \
+         vendor; when all read {secret}, `keyturn secret split {old_name} --to {secret} --remove` takes it out of \
+         {old_secret}; or put the present one there, too, with `keyturn secret put`"
+    ))
 }
 
 /// Who it is, and the commands that lead out of it.
@@ -30,6 +78,10 @@ pub(crate) fn problem(credential: &Credential, owner: &str) -> Problem {
              members out of {secret}, with --undo {secret} rotates them again"
         )
     };
+    refusal(message)
+}
+
+fn refusal(message: String) -> Problem {
     Problem {
         kind: "owned-elsewhere".to_owned(),
         applied: "no".to_owned(),

@@ -22,6 +22,10 @@ pub struct Notes {
     /// member and not by credential, for a credential may get another name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub moved: BTreeMap<String, String>,
+    /// NAME#CREDENTIAL in the secret that this one was split off, for as long as applications may read the credential
+    /// there: what stands there must not be ended from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_off: Option<String>,
 }
 
 /// What is known about the versions of one credential. Keyed by version, so that a note counts only

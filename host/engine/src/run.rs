@@ -118,7 +118,11 @@ impl<'a> Run<'a> {
                     return Err(self.unfinished_elsewhere(version, &maker).await);
                 }
                 Some(Elsewhere::Owned(owner)) => return Err(self.owned_elsewhere(&owner).await),
-                None => {}
+                // What this run has promoted is told before what that owes.
+                Some(Elsewhere::StillRead(version, holder)) if self.promoted.is_none() => {
+                    return Err(self.still_read(version, &holder).await);
+                }
+                Some(Elsewhere::StillRead(..)) | None => {}
             }
             match answer {
                 Ok(event) => {
@@ -342,6 +346,13 @@ impl<'a> Run<'a> {
         self.problems.push(("Audit".to_owned(), problem));
         self.failed(self.ended(Reason::Store, NextAction::Retry))
             .await
+    }
+
+    async fn still_read(&mut self, version: VersionId, holder: &str) -> Box<RunFailure> {
+        let problem = moved::in_use(self.credential, holder);
+        self.problems.push(("Observe".to_owned(), problem));
+        let ended = self.ended(Reason::StillRead(version), NextAction::Repair);
+        self.failed(ended).await
     }
 
     fn own_problem(&self, kind: &str, message: String) -> Problem {

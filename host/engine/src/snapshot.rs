@@ -24,6 +24,8 @@ pub(crate) enum Elsewhere {
     Unfinished(VersionId, String),
     /// The credential itself, and who rotates it.
     Owned(String),
+    /// A version that waits for its end, and who else's AWSCURRENT holds its credential.
+    StillRead(VersionId, String),
 }
 
 /// Reads a secret's state as the core needs it.

@@ -84,6 +84,10 @@ pub struct Retirement {
     pub by_word: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator_steps: Option<OperatorSteps>,
+    /// NAME#CREDENTIAL of another secret whose AWSCURRENT holds that value still: it must not be ended before the split
+    /// is finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub still_read_as: Option<String>,
 }
 
 /// Whether AWSCURRENT logs in.
@@ -223,6 +227,10 @@ async fn retirement(
         new_version: owed.new_version,
         by_operator: owed.by_operator,
         operator_steps: owed.operator_steps,
+        still_read_as: source
+            .still_read(notes, labels)
+            .await?
+            .map(|(_, old_name)| old_name),
     }))
 }
 

@@ -40,6 +40,7 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
             None => format!("the rotation to version {id} has to be finished first"),
         },
         Reason::OwnedElsewhere => format!("this secret does not rotate the credential any more: {cause}"),
+        Reason::StillRead(id) => format!("version {id} must not end yet: {cause}"),
         Reason::DoubtWithoutTarget(id) => {
             format!("{} is on {id}, but this strategy has no target to ask", Label::InDoubt)
         }
@@ -246,6 +247,7 @@ fn repair(failure: &Failure, name: &str) -> String {
             "If the move is intended, put the new place by hand with `keyturn secret put`, then rotate."
         }
         _ => "Put that right, then run the same command again.",
+        Reason::StillRead(_) => "Then run the same command again.",
     }
     .replace("NAME", name)
 }

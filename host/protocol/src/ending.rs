@@ -84,6 +84,8 @@ pub enum Reason {
     Unfinished(VersionId),
     /// Another secret holds the credential, too, and rotates it.
     OwnedElsewhere,
+    /// That version waits for its end, and another secret's AWSCURRENT holds its credential.
+    StillRead(VersionId),
     /// A version is in doubt though the strategy has no target to ask.
     DoubtWithoutTarget(VersionId),
     /// Whether that version opens the door cannot be told now.
@@ -144,6 +146,7 @@ impl Reason {
             | Reason::IdentityDiffers(_)
             | Reason::Unfinished(_)
             | Reason::OwnedElsewhere
+            | Reason::StillRead(_)
             | Reason::DoubtWithoutTarget(_)
             | Reason::AllDead
             | Reason::CurrentNotLive(_)

@@ -21,6 +21,13 @@ pub(crate) fn show_what_remains(status: &Status) {
     };
     let name = output::name(&status.secret, &status.credential);
     let due = output::time(owed.due_at_ms);
+    if let Some(old_name) = &owed.still_read_as {
+        output::to_stderr(&format!(
+            "The old value is what {old_name} still holds. When every application reads {name}, run `keyturn secret split \
+             {old_name} --to {} --remove`; not before that:",
+            status.secret
+        ));
+    }
     match &owed.operator_steps {
         Some(steps) => {
             output::to_stderr(&format!("After {due}:"));

@@ -79,6 +79,9 @@ fn table(statuses: &[Status]) -> Table {
                 if owed.by_word {
                     return "you declare its end".to_owned();
                 }
+                if let Some(old_name) = &owed.still_read_as {
+                    return format!("{old_name} is split off with --remove");
+                }
                 let due = if status.grace_left_seconds == 0 {
                     " (retirement due)"
                 } else {

@@ -3,11 +3,12 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use keyturn_engine::Notes;
 use serde_json::json;
 
 use super::{SECRET, Vendors, keys};
 use crate::interruption;
-use crate::support::{Ended, Workspace};
+use crate::support::{Ended, Workspace, secret};
 
 const NEW: &str = "festival-prod/sendgrid";
 const OLD_NAME: &str = "festival-prod/api-keys#sendgrid";
@@ -140,18 +141,89 @@ fn a_split_is_undone_while_both_hold_the_same() {
     let answer = sendgrid.answer(&sendgrid.new);
     vendors.assist_at(NEW, &answer).succeeded();
     undo().failed(7, &["still under KEYTURN_RETIRING", NEW]);
+    let put = |key: &serde_json::Value| {
+        let mut value = vendors.current();
+        value["sendgrid_api_key"] = key["sendgrid_api_key"].clone();
+        let arguments = ["secret", "put", SECRET, "--value-stdin"];
+        let put = workspace.run_with(&arguments, &value.to_string(), &[]);
+        put.succeeded();
+    };
+    // Nobody reads the old key any more once that is in both.
+    put(&sendgrid.new);
     vendors.take_back(&sendgrid, &sendgrid.old);
     workspace.run(&["retire", NEW, "--now"]).succeeded();
+    put(&sendgrid.old);
     undo().failed(4, &["has changed since the split", "Nothing was changed"]);
     assert!(!vendors.rotates(OLD_NAME) && vendors.rotates(NEW));
-    let mut value = vendors.current();
-    value["sendgrid_api_key"] = sendgrid.new["sendgrid_api_key"].clone();
-    let arguments = ["secret", "put", SECRET, "--value-stdin"];
-    workspace
-        .run_with(&arguments, &value.to_string(), &[])
-        .succeeded();
+    put(&sendgrid.new);
     undo().succeeded();
     assert!(vendors.rotates(OLD_NAME) && !vendors.rotates(NEW));
+}
+
+/// Applications read the old key in the old secret until it is taken out there.
+#[test]
+fn what_the_old_secret_still_holds_is_not_ended_from_the_new_one() {
+    let sendgrid = keys::sendgrid();
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    let workspace = &vendors.workspace;
+    let told = vendors.split_into(NEW, &[]).succeeded();
+    assert!(told.stderr.contains("do not delete it"), "{told:?}");
+    vendors.configure_at(&[], &[NEW]);
+    vendors.hand_out(&sendgrid, &sendgrid.new);
+    let answer = sendgrid.answer(&sendgrid.new);
+    let told = vendors.assist_at(NEW, &answer).succeeded();
+    for words in ["--remove", "not before that"] {
+        assert!(told.stderr.contains(words), "{told:?}");
+    }
+    let (labels, asked) = (workspace.labels(NEW), vendors.server.requests().len());
+    for arguments in [
+        &["retire", NEW, "--now"][..],
+        &["retire", NEW, "--declare-dead"],
+        &["rotate", NEW, "--now"],
+        &["assist", NEW, "--now", "--without-preflight"],
+    ] {
+        let refused = workspace.run(arguments);
+        let words = ["must not end yet", SECRET, "do not end it", "--remove"];
+        refused.failed(7, &words);
+    }
+    let asked_since = vendors.server.requests().len() - asked;
+    assert_eq!((workspace.labels(NEW), asked_since), (labels, 0));
+    let holder = || {
+        let status = workspace.run(&["status", NEW, "--json"]).succeeded();
+        status.json()[0]["retirement"]["still_read_as"].clone()
+    };
+    assert_eq!(holder(), json!(OLD_NAME));
+    let status = workspace.run(&["status", NEW]).succeeded();
+    status.says(&["--remove"]);
+
+    vendors.split_into(NEW, &["--remove"]).succeeded();
+    assert_eq!(holder(), json!(null));
+    let owed = workspace.run(&["retire", NEW, "--now"]);
+    owed.failed(5, &["still works"]);
+    vendors.take_back(&sendgrid, &sendgrid.old);
+    workspace.run(&["retire", NEW, "--now"]).succeeded();
+}
+
+/// Whichever value stands in the old secret again is its own business then.
+#[test]
+fn what_was_split_off_is_forgotten_with_the_split() {
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    vendors.configure_at(&["sendgrid"], &[NEW]);
+    let split_off = || {
+        let name = secret(NEW);
+        let notes = vendors
+            .workspace
+            .on_store(|store| async move { Notes::read(&store, &name).await.unwrap() });
+        notes.split_off
+    };
+    vendors.split_into(NEW, &[]).succeeded();
+    assert_eq!(split_off().as_deref(), Some(OLD_NAME));
+    vendors.split_into(NEW, &["--undo"]).succeeded();
+    assert_eq!(split_off(), None);
+    vendors.split_into(NEW, &[]).succeeded();
+    vendors.configure_at(&[], &[NEW]);
+    vendors.split_into(NEW, &["--remove"]).succeeded();
+    assert_eq!(split_off(), None);
 }
 
 /// What the new secret held before the split was undone may be dead by now.

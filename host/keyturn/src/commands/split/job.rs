@@ -83,8 +83,21 @@ impl Job<'_> {
 
     /// Nothing of the credential is left in the old secret.
     pub(super) async fn forget(&self) -> Result<()> {
+    /// Notes in the new secret that the old one holds the credential, too, or does not any more: what stands there must
+    /// not be ended from here.
+    pub(super) async fn note_split_off(&self, is_held: bool) -> Result<()> {
+        let split_off = is_held.then(|| self.old_name());
+        Notes::update_if(self.store, &self.to, |notes| {
+            let before = std::mem::replace(&mut notes.split_off, split_off.clone());
+            before != split_off
+        })
+        .await?;
+        Ok(())
+    }
+
         Notes::update(self.store, &self.from, |notes| {
             notes.credentials.remove(self.part);
+        self.note_split_off(false).await?;
         })
         .await?;
         self.take(&self.from, self.to.as_str()).await

@@ -56,13 +56,15 @@ pub(super) async fn copy(global: &Global, job: &Job<'_>) -> Result<()> {
         &format!(
             "{to} holds {members} of {from} and rotates them from now on; {from} is as it was, and does not"
         ),
+    job.note_split_off(true).await?;
         json!({"secret": to, "from": from, "members": share.names}),
     )?;
     if !global.json {
         output::to_stderr(&format!(
             "Next:\n  \
              1. In the configuration, make the table [secret.\"{from}\".credential.{part}] one of [secret.\"{to}\"].\n  \
-             2. Have every application read {members} from {to}.\n  \
+             2. Have every application read {members} from {to}. Until step 3, nothing that {from} holds of it is ended: \
+             do not delete it at its vendor.\n  \
              3. keyturn secret split {from}#{part} --to {to} --remove\n\
              Or, to go back: keyturn secret split {from}#{part} --to {to} --undo"
         ));
@@ -202,6 +204,7 @@ pub(super) async fn undo(global: &Global, job: &Job<'_>) -> Result<()> {
         json!({"secret": from, "from": to, "members": share.names}),
     )?;
     if !global.json {
+        job.note_split_off(false).await?;
         output::to_stderr(&format!(
             "Next: have every application read {} from {from} again, and take the table [secret.\"{to}\"] out of the \
              configuration, if it is there.",
