@@ -14,6 +14,8 @@ pub struct RunFailure {
     pub failure: Failure,
     /// What the store or the plugin last said, if that is why.
     pub problem: Option<Problem>,
+    /// Whether an operator makes the new value, and ends the old one.
+    pub by_operator: bool,
     /// Whether the run made a version AWSCURRENT before it failed.
     pub promoted: Option<Promoted>,
     /// Whether an operator would have been asked for a new value, had AWSCURRENT been seen to work.
@@ -51,9 +53,9 @@ impl RunFailure {
                 | Reason::Contended
                 | Reason::Unfinished(_)
                 | Reason::OwnedElsewhere
+                | Reason::StillRead(_)
                 | Reason::Undeclared(_)
         );
-                | Reason::StillRead(_)
         waits && self.changed_nothing()
     }
 
@@ -82,10 +84,18 @@ impl RunFailure {
     pub fn next(&self) -> String {
         let problem = self.problem.as_ref();
         let next = words::next(&self.failure, problem, &self.name, self.ended_at_ms);
-        match self.nobody_asked {
-            true => format!("{next} {}", words::ask_all_the_same(&self.name)),
-            false => next,
-        }
+        let more = match &self.failure.reason {
+            _ if self.nobody_asked => words::ask_all_the_same(&self.name),
+            Reason::LivenessUnknown(_)
+            | Reason::RetiringUnaskable(_)
+            | Reason::CurrentNotLive(_)
+                if self.by_operator =>
+            {
+                words::put_by_hand(&self.name)
+            }
+            _ => return next,
+        };
+        format!("{next} {more}")
     }
 
     fn store_problem(&self) -> Option<&Problem> {

@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
             .conclude(command, &event, problem.as_ref(), findings, began.elapsed())?;
         // What is known of one version says nothing about another.
         let done = match command {
-            Command::Probe { subject } => format!("Probe {subject}"),
+            Command::Probe { subject } => probe_of(subject),
             _ => command.name().to_owned(),
         };
         self.problems.retain(|(name, _)| *name != done);
@@ -280,13 +280,17 @@ impl<'a> Run<'a> {
         };
         if let Some(steps) = steps {
             let problem = self.own_problem("operator", steps);
-            self.problems.push(("Probe".to_owned(), problem));
+            self.problems.push(("Operator".to_owned(), problem));
         }
-        let (problem, promoted) = (self.problems.pop(), self.promoted.take());
+        let (problem, promoted) = (
+            problem_of(&self.problems, &failure.reason),
+            self.promoted.take(),
+        );
         let mut ended = RunFailure {
             name: self.credential.display_name(),
             failure,
-            problem: problem.map(|(_, problem)| problem),
+            problem,
+            by_operator: self.credential.strategy.needs_operator,
             promoted,
             nobody_asked: self.in_preflight,
             ended_at_ms: self.options.clock.now_ms(),
@@ -334,6 +338,13 @@ impl<'a> Run<'a> {
         self.failed(ended).await
     }
 
+    async fn still_read(&mut self, version: VersionId, holder: &str) -> Box<RunFailure> {
+        let problem = moved::in_use(self.credential, holder);
+        self.problems.push(("Observe".to_owned(), problem));
+        let ended = self.ended(Reason::StillRead(version), NextAction::Repair);
+        self.failed(ended).await
+    }
+
     async fn unrecorded(&mut self, error: &io::Error) -> Box<RunFailure> {
         let message = format!("the audit trail cannot be written: {error}");
         self.stopped("audit", message).await
@@ -346,13 +357,6 @@ impl<'a> Run<'a> {
         self.problems.push(("Audit".to_owned(), problem));
         self.failed(self.ended(Reason::Store, NextAction::Retry))
             .await
-    }
-
-    async fn still_read(&mut self, version: VersionId, holder: &str) -> Box<RunFailure> {
-        let problem = moved::in_use(self.credential, holder);
-        self.problems.push(("Observe".to_owned(), problem));
-        let ended = self.ended(Reason::StillRead(version), NextAction::Repair);
-        self.failed(ended).await
     }
 
     fn own_problem(&self, kind: &str, message: String) -> Problem {
@@ -372,5 +376,46 @@ impl<'a> Run<'a> {
             next,
             kept: Vec::new(),
         }
+    }
+}
+
+fn probe_of(version: &VersionId) -> String {
+    format!("Probe {version}")
+}
+
+/// What has failed last; where the end is about one version, what failed about that one.
+fn problem_of(problems: &[(String, Problem)], reason: &Reason) -> Option<Problem> {
+    let asked = match reason {
+        Reason::LivenessUnknown(version) | Reason::RetiringUnaskable(version) => {
+            Some(probe_of(version))
+        }
+        _ => None,
+    };
+    let mut newest_first = problems.iter().rev();
+    let found = newest_first.find(|(done, _)| asked.as_ref().is_none_or(|asked| asked == done));
+    found.map(|(_, problem)| problem.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_about_one_version_tells_nothing_of_another() {
+        let problem = |message: &str| Problem {
+            kind: "auth".to_owned(),
+            applied: "no".to_owned(),
+            code: None,
+            message: message.to_owned(),
+            details: Vec::new(),
+        };
+        let id = VersionId::new;
+        let problems = ["v1", "v2"].map(|version| (probe_of(&id(version)), problem(version)));
+        let told = |reason| problem_of(&problems, &reason).map(|problem| problem.message);
+        let says = |version: &str| Some(version.to_owned());
+        assert_eq!(told(Reason::LivenessUnknown(id("v1"))), says("v1"));
+        assert_eq!(told(Reason::RetiringUnaskable(id("v1"))), says("v1"));
+        assert_eq!(told(Reason::LivenessUnknown(id("v3"))), None);
+        assert_eq!(told(Reason::AllDead), says("v2"));
     }
 }

@@ -280,6 +280,7 @@ async fn unanswered(
             kept: Vec::new(),
         },
         problem: Some(failed.problem),
+        by_operator: credential.strategy.needs_operator,
         promoted: None,
         nobody_asked: false,
         ended_at_ms: options.clock.now_ms(),

@@ -156,8 +156,18 @@ pub(crate) const NOBODY_ASKED: &str =
 /// What to do besides, after such a run.
 pub(crate) fn ask_all_the_same(name: &str) -> String {
     format!(
-        "If AWSCURRENT is dead or leaked and has to be replaced as things are, `keyturn assist {name} \
+        "If AWSCURRENT is dead or leaked and has to be replaced as things are, `keyturn assist {name} --now \
          --without-preflight` asks all the same."
+    )
+}
+
+/// Where what is owed to an older value keeps a run from beginning, and AWSCURRENT has to be replaced: once that works
+/// again, the older one can be told, or given up on a word.
+pub(crate) fn put_by_hand(name: &str) -> String {
+    let secret = name.split_once('#').map_or(name, |(secret, _)| secret);
+    format!(
+        "If AWSCURRENT is dead or leaked, no rotation can begin: make the new value at its vendor and store it, with all \
+         other members as they are, with `keyturn secret put {secret}`; then run the same command again."
     )
 }
 
@@ -237,6 +247,7 @@ fn repair(failure: &Failure, name: &str) -> String {
             "If that is not to be put right, end the value at its vendor and say so with `keyturn retire NAME \
              --declare-dead`, which demands that AWSCURRENT works."
         }
+        Reason::StillRead(_) => "Then run the same command again.",
         Reason::OperatorOwes(_) => "Do that, then run the same command again: it proves that the value is dead.",
         Reason::Undeclared(id) => {
             let told = "Do that, then declare it with `keyturn retire NAME --declare-dead=";
@@ -247,7 +258,6 @@ fn repair(failure: &Failure, name: &str) -> String {
             "If the move is intended, put the new place by hand with `keyturn secret put`, then rotate."
         }
         _ => "Put that right, then run the same command again.",
-        Reason::StillRead(_) => "Then run the same command again.",
     }
     .replace("NAME", name)
 }

@@ -199,3 +199,29 @@ fn an_old_key_is_asked_about_under_its_own_client() {
     );
     vendors.rotate("google").failed(3, &["client_id"]);
 }
+
+/// The old key died with the rotation, and the new one was ended after a leak: the one can't be told from the other.
+#[test]
+fn where_no_rotation_can_begin_the_way_out_is_named() {
+    let facebook = keys::facebook();
+    let vendors = Vendors::facebook();
+    vendors.hand_out(&facebook, &facebook.new);
+    vendors.take_back(&facebook, &facebook.old);
+    vendors.assist(&facebook, &facebook.new).succeeded();
+    vendors.take_back(&facebook, &facebook.new);
+    let put = format!("`keyturn secret put {SECRET}`");
+    for arguments in [
+        &["rotate", NAME, "--now"][..],
+        &["assist", NAME, "--now", "--without-preflight"],
+        &["retire", NAME, "--now"],
+        &["retire", NAME, "--now", "--declare-dead"],
+    ] {
+        let refused = vendors.workspace.run(arguments);
+        refused.failed(5, &["cannot be told now", &put, "was not changed"]);
+    }
+    let third = json!({"facebook_app_secret": "0123456789abcdef0123456789abcdef"});
+    vendors.hand_out(&facebook, &third);
+    vendors.put_member("facebook_app_secret", "0123456789abcdef0123456789abcdef");
+    let retired = vendors.workspace.run(&["retire", NAME, "--now"]);
+    retired.succeeded().says(&["is retired"]);
+}
