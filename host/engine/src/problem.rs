@@ -149,8 +149,8 @@ fn class_of(kind: ErrorKind) -> FailureClass {
         ErrorKind::Dns | ErrorKind::Unreachable | ErrorKind::Tls | ErrorKind::Timeout => {
             FailureClass::Path
         }
-        ErrorKind::InvalidSecret
-        | ErrorKind::InvalidSettings
+        ErrorKind::InvalidSecret => FailureClass::Unaskable,
+        ErrorKind::InvalidSettings
         | ErrorKind::Unsupported
         | ErrorKind::IdentityChanged
         | ErrorKind::Denied => FailureClass::Invalid,

@@ -113,8 +113,9 @@ pub enum FailureClass {
     Throttled,
     /// The path broke (`dns`, `unreachable`, `tls`, `timeout`).
     Path,
-    /// The secret, the settings or the request do not fit (`invalid-secret`, `invalid-settings`,
-    /// `unsupported`).
+    /// The secret's own form does not fit (`invalid-secret`): nobody can be asked about it.
+    Unaskable,
+    /// The settings, the grant or the request do not fit (`invalid-settings`, `denied`, `unsupported`).
     Invalid,
     /// A fault of the plugin or of the target's protocol (`protocol`, `internal`, `other`, traps).
     Fault,

@@ -159,7 +159,7 @@ impl Rotation {
             }
             // Where there is a target, a value that cannot be asked about is not given up on a word.
             (Command::Probe { subject }, Event::PluginFailed(failure))
-                if failure.class == FailureClass::Invalid
+                if failure.class == FailureClass::Unaskable
                     && self.request.facts.effect == Effect::None
                     && memory.waits_for_operator(subject) =>
             {

@@ -96,21 +96,24 @@ fn end_label(view: &View<'_>) -> Option<Decision> {
     })
 }
 
-/// The plugin cannot ask about the value: the operator's word ends it, where AWSCURRENT works without it.
+/// The plugin cannot ask about the value: the operator's word ends it, where AWSCURRENT works without it. Nobody is told
+/// to end it before that is known either.
 fn take_word(view: &View<'_>, subject: &VersionId) -> Decision {
-    if !view.vouched() {
-        return Rule::RetiringIsUnaskable.refuse(Reason::RetiringUnaskable(subject.clone()));
-    }
     match view.liveness(view.current) {
-        None => Rule::OperatorVouches.so(Command::Probe {
+        None => Rule::RetiringIsUnaskable.so(Command::Probe {
             subject: view.current.clone(),
         }),
-        Some(Liveness::Live) => Rule::OperatorVouches.remove(Label::Retiring, subject),
+        Some(Liveness::Live) if view.vouched() => {
+            Rule::OperatorVouches.remove(Label::Retiring, subject)
+        }
+        Some(Liveness::Live) => {
+            Rule::RetiringIsUnaskable.refuse(Reason::RetiringUnaskable(subject.clone()))
+        }
         Some(Liveness::Unknown) => {
             Rule::LivenessIsUnknown.refuse(Reason::LivenessUnknown(view.current.clone()))
         }
         Some(dead @ (Liveness::Dead | Liveness::Mixed)) => {
-            Rule::OperatorVouches.refuse(Reason::CurrentNotLive(dead))
+            Rule::RetiringIsUnaskable.refuse(Reason::CurrentNotLive(dead))
         }
     }
 }

@@ -108,7 +108,7 @@ rules! {
     RetiredIsDead,
     /// Ask whether it is dead, which only an operator can bring about.
     OperatorMayHaveActed,
-    /// The plugin cannot ask about it, and the operator has not vouched for its end.
+    /// The plugin cannot ask about it, and AWSCURRENT is not known to work or the operator has not vouched for its end.
     RetiringIsUnaskable,
     /// The operator has not.
     OperatorHasNotActed,

@@ -73,7 +73,7 @@ fn unaskable(coverage: &mut Coverage, world: &World) {
     let asked = |current_is: Liveness| {
         move |command: &Command| match command {
             Command::Probe { subject } if *subject == id("first") => {
-                Some(fails(FailureClass::Invalid, Applied::No))
+                Some(fails(FailureClass::Unaskable, Applied::No))
             }
             Command::Probe { .. } => Some(Event::Probed(current_is)),
             _ => None,
@@ -96,12 +96,21 @@ fn unaskable(coverage: &mut Coverage, world: &World) {
         ),
         (Liveness::Dead, Reason::CurrentNotLive(Liveness::Dead)),
     ] {
-        let mut kept = world.clone();
-        let end = run(coverage, &mut kept, vouch(true), asked(current_is));
-        assert_eq!(reason(end), expected);
-        assert_eq!(kept, *world, "refused, and changed something");
+        for goal in [vouch(true), retire(true), rotate(Kind::Assisted)] {
+            let mut kept = world.clone();
+            let end = run(coverage, &mut kept, goal, asked(current_is));
+            assert_eq!(reason(end), expected);
+            assert_eq!(kept, *world, "refused, and changed something");
+        }
     }
     let mut ended = world.clone();
+    // A grant that is gone says nothing about the value.
+    let denied = |command: &Command| {
+        matches!(command, Command::Probe { .. })
+            .then_some(fails(FailureClass::Invalid, Applied::No))
+    };
+    let end = run(coverage, &mut world.clone(), retire(true), denied);
+    assert_eq!(reason(end), Reason::Plugin(FailureClass::Invalid));
     let end = run(coverage, &mut ended, vouch(false), asked(live));
     let retired = Outcome::Retired {
         subject: id("first"),

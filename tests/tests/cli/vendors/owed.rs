@@ -27,12 +27,30 @@ fn what_cannot_be_asked_about_ends_by_a_word_while_awscurrent_works() {
         .plant(SECRET, &current, &planted, &["AWSCURRENT"]);
     note_that_it_owes(&vendors.workspace, SECRET, "google", &current, &placeholder);
 
-    vendors
-        .retire_now(&google)
-        .failed(5, &["cannot be asked", "--declare-dead"]);
+    vendors.retire_now(&google).failed(
+        5,
+        &[
+            "cannot be asked",
+            "`google_client_secret` of the value to probe",
+            "--declare-dead",
+        ],
+    );
     let name = format!("{SECRET}#google");
     let word = ["retire", &name, "--declare-dead"];
     vendors.take_back(&google, &google.old);
+    // Nobody is told to end what may be needed.
+    let refused = vendors.retire_now(&google);
+    assert!(!refused.stderr.contains("--declare-dead"), "{refused:?}");
+    refused.failed(5, &["awscurrent is dead", "`keyturn secret put"]);
+    // What a grant keeps from being asked may well be asked about.
+    let denied = format!(
+        "[secret.\"{SECRET}\".credential.google]\nplugin = \"vendor-assisted\"\nsettings = {{ profile = \"google\" }}\n"
+    );
+    vendors.workspace.configure(&denied);
+    let refused = vendors.retire_now(&google);
+    assert!(!refused.stderr.contains("--declare-dead"), "{refused:?}");
+    refused.failed(3, &["grant"]);
+    vendors.configure(&[keys::google()], "");
     vendors.workspace.run(&word).failed(5, &[]);
     assert!(vendors.workspace.labels(SECRET).contains_key(LABEL));
     vendors.hand_out(&google, &google.old);
