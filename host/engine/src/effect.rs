@@ -17,7 +17,7 @@ use crate::{
     engine::EngineOptions,
     kept::how_of,
     notes::{Answered, Notes, Obligation, OperatorSteps},
-    parking::needs_answer,
+    parking::{Earlier, needs_answer},
     problem::{Failed, Problem, why_unknown},
     snapshot::{Elsewhere, labels_of, observe},
 };
@@ -169,8 +169,9 @@ impl Effects<'_> {
             .await?;
         }
         let created = match self.carry_over(&call, &request).await? {
-            Some(value) => Created::Value(value),
-            None => credential.plugin.create(&call, &request).await?,
+            Earlier::Carried(value) => Created::Value(value),
+            Earlier::Dropped => return Ok(Event::Refused),
+            Earlier::None => credential.plugin.create(&call, &request).await?,
         };
         let value = match created {
             Created::Value(value) => value,

@@ -3,7 +3,7 @@
 
 use keyturn_protocol::{Goal, VersionId};
 use keyturn_runtime::{
-    Call, CreateRequest, Created, Finding, InputRequest, Level, Purpose, Version,
+    Call, CreateRequest, Created, Finding, InputRequest, Level, Origin, Purpose, Version,
 };
 use keyturn_store::StoreError;
 use secrecy::SecretString;
@@ -15,6 +15,15 @@ use crate::{
     notes::{Answered, Notes, OperatorSteps, Waiting},
     problem::Failed,
 };
+
+/// What there is of an operator's earlier answer.
+pub(crate) enum Earlier {
+    None,
+    /// On top of what is AWSCURRENT now.
+    Carried(SecretString),
+    /// It was, and is of no use.
+    Dropped,
+}
 
 /// Whether a new value is made of what an operator brings.
 pub(crate) fn needs_answer(credential: &Credential, request: &CreateRequest) -> bool {
@@ -119,48 +128,53 @@ impl Effects<'_> {
     }
 
     /// An answer that lost its AWSPENDING because AWSCURRENT was changed by hand, put on top of what is AWSCURRENT
-    /// now: nobody is asked twice for one thing. Where that is impossible it is said, and the operator is asked.
+    /// now: nobody is asked twice for one thing. Where that is impossible it is said and forgotten.
     pub(crate) async fn carry_over(
         &mut self,
         call: &Call,
         request: &CreateRequest,
-    ) -> Result<Option<SecretString>, Box<Failed>> {
+    ) -> Result<Earlier, Box<Failed>> {
         let CallSource {
             store, credential, ..
         } = self.source;
         if !needs_answer(credential, request) || !request.inputs.is_empty() {
-            return Ok(None);
+            return Ok(Earlier::None);
         }
         let known = Notes::read(store, &credential.secret).await?;
         let known = known.of(&credential.name);
         let Some(Answered { version, base }) = known.unused_answer(&call.current.id).cloned()
         else {
-            return Ok(None);
+            return Ok(Earlier::None);
         };
         if let Goal::Rotate { anew: true, .. } = self.goal {
             self.answered(None).await?;
-            return Ok(None);
+            return Ok(Earlier::Dropped);
         }
         let restore = match self.answer_to(&version, &base, &call.current).await? {
             Ok(restore) => restore,
-            Err(cause) => {
-                self.answered(None).await?;
-                self.findings.push(asked_again(&version, cause));
-                return Ok(None);
-            }
+            Err(cause) => return self.drop_answer(&version, cause).await,
         };
         let request = CreateRequest {
             purpose: Purpose::Restore,
             restore: Some(restore),
             ..request.clone()
         };
-        let (carried, finding) = match credential.plugin.create(call, &request).await {
-            Ok(Created::Value(value)) => (Some(value), carried_over(&version)),
-            Ok(Created::NeedsInput(_)) => (None, asked_again(&version, "the plugin asks again")),
-            Err(error) => (None, asked_again(&version, &error.message)),
-        };
-        self.findings.push(finding);
-        Ok(carried)
+        match credential.plugin.create(call, &request).await {
+            Ok(Created::Value(value)) => {
+                self.findings.push(carried_over(&version));
+                Ok(Earlier::Carried(value))
+            }
+            Ok(Created::NeedsInput(_)) => self.drop_answer(&version, "the plugin asks again").await,
+            // That says nothing about the answer: another time it may be of use.
+            Err(error) if error.retryable || error.origin == Origin::Host => Err(error.into()),
+            Err(error) => self.drop_answer(&version, &error.message).await,
+        }
+    }
+
+    async fn drop_answer(&mut self, version: &str, cause: &str) -> Result<Earlier, Box<Failed>> {
+        self.answered(None).await?;
+        self.findings.push(asked_again(version, cause));
+        Ok(Earlier::Dropped)
     }
 
     /// The answer, or why it may not be put on top of what is current now. A credential that was itself changed by hand

@@ -53,6 +53,7 @@ pub(crate) async fn observe(
         let known = notes.of_version(&credential.name, doubt.as_str());
         known.never_applied()
     });
+    let answered = notes.of(&credential.name).unused_answer(current).is_some();
     let snapshot = Snapshot {
         labels,
         versions: contents_of(&description),
@@ -60,7 +61,7 @@ pub(crate) async fn observe(
         owed,
         announced,
         never_applied,
-        answered: notes.of(&credential.name).answered.is_some(),
+        answered,
     };
     Ok(Observed {
         snapshot,

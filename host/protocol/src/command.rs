@@ -29,8 +29,9 @@ pub enum Command {
         to: Option<VersionId>,
     },
     /// Make a value from exactly the version `base` and store it as `token` under `stage`, before
-    /// anything else happens. A token that has a value already keeps it. Answer: `Created` or
-    /// `InputNeeded`.
+    /// anything else happens. A token that has a value already keeps it. Answer: `Created`,
+    /// `InputNeeded`, or `Refused` where an earlier answer that should have been used turned out to be
+    /// of no use: it is forgotten, and nothing was asked or stored.
     Create {
         /// The id of the new version.
         token: VersionId,

@@ -14,7 +14,7 @@ pub enum Event {
     Token(VersionId),
     /// The label moved, or stood there already.
     Moved,
-    /// The label was not where the command said; nothing moved.
+    /// The label was not where the command said, or what a version was to be made of is of no use; nothing moved.
     Refused,
     /// The value is stored, durably.
     Created,

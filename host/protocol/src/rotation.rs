@@ -108,6 +108,8 @@ impl Rotation {
                 Goal::Step { .. } => Next::Fail(Reason::WaitingForOperator),
                 _ => Next::Done(Outcome::AwaitingInput),
             },
+            // An answer that was to be put on top of CURRENT is of no use; whether somebody is asked is planned anew.
+            (Command::Create { .. }, Event::Refused) => Next::Observe,
             (Command::CompareIdentity { candidate }, Event::IdentityEqual) => {
                 memory.identity_equal(candidate.clone())
             }

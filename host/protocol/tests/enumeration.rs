@@ -28,6 +28,7 @@ const LEGAL: &[(&str, &[&str])] = &[
         &[
             "Created",
             "InputNeeded",
+            "Refused",
             "PluginFailed",
             "StoreFailed",
             "Cancelled",

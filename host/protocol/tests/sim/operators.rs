@@ -1,5 +1,6 @@
 //! What an operator brings, ends, declares or puts back: set up by hand and asserted.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use keyturn_protocol::*;
@@ -103,7 +104,6 @@ fn unaskable(coverage: &mut Coverage, world: &World) {
             assert_eq!(kept, *world, "refused, and changed something");
         }
     }
-    let mut ended = world.clone();
     // A grant that is gone says nothing about the value.
     let denied = |command: &Command| {
         matches!(command, Command::Probe { .. })
@@ -111,6 +111,7 @@ fn unaskable(coverage: &mut Coverage, world: &World) {
     };
     let end = run(coverage, &mut world.clone(), retire(true), denied);
     assert_eq!(reason(end), Reason::Plugin(FailureClass::Invalid));
+    let mut ended = world.clone();
     let end = run(coverage, &mut ended, vouch(false), asked(live));
     let retired = Outcome::Retired {
         subject: id("first"),
@@ -143,6 +144,7 @@ fn preflights(coverage: &mut Coverage) {
     let goal = rotate(Kind::Assisted);
     let end = run(coverage, &mut world.clone(), goal.clone(), no_check);
     assert!(matches!(outcome(end), Outcome::Promoted { .. }));
+    dropped(coverage, &world, &snapshot);
     let request = Request {
         goal,
         facts: Kind::Assisted.facts(),
@@ -155,6 +157,24 @@ fn preflights(coverage: &mut Coverage) {
     };
     let end = run_request(coverage, &mut world, request, no_check);
     assert!(matches!(outcome(end), Outcome::Promoted { .. }));
+}
+
+/// An answer that cannot be used after all has spared nobody the preflight.
+fn dropped(coverage: &mut Coverage, world: &World, answered: &Snapshot) {
+    let (is_answered, checks) = (Cell::new(true), Cell::new(0));
+    let drops = |command: &Command| match command {
+        Command::Observe if is_answered.get() => Some(Event::Observed(answered.clone())),
+        Command::Create { .. } if is_answered.replace(false) => Some(Event::Refused),
+        Command::Create { .. } => panic!("asked without a preflight"),
+        Command::Check => {
+            checks.set(checks.get() + 1);
+            Some(Event::Checked { passed: false })
+        }
+        _ => None,
+    };
+    let goal = rotate(Kind::Assisted);
+    let end = run(coverage, &mut world.clone(), goal, drops);
+    assert_eq!((reason(end), checks.get()), (Reason::CheckFailed, 1));
 }
 
 /// The new key misbehaved, and a person has put the old value back: it is not what has to end any more.

@@ -1,11 +1,12 @@
 //! What is tried before an operator is asked to make a new key, which may end the present one; and how a key that is lost
 //! is replaced all the same.
 
+use keyturn_engine::{Answered, Notes};
 use serde_json::{Value, json};
 
 use super::{SECRET, Vendors, keys};
-use crate::support::Ended;
 use crate::support::terminal::Terminal;
+use crate::support::{Ended, own_id, secret};
 
 const NAME: &str = "festival-prod/api-keys#facebook";
 /// Of the operator's steps.
@@ -22,6 +23,19 @@ impl Vendors {
         let arguments = ["secret", "put", SECRET, "--value-stdin"];
         let put = self.workspace.run_with(&arguments, &value.to_string(), &[]);
         put.succeeded();
+    }
+
+    /// As an earlier run has left it.
+    fn note_answer(&self, version: &str, base: &str) {
+        let (version, base) = (version.to_owned(), base.to_owned());
+        let (name, answered) = (secret(SECRET), Answered { version, base });
+        self.workspace.on_store(|store| async move {
+            let noted = Notes::update(&store, &name, |notes| {
+                let known = notes.credentials.entry("facebook".to_owned());
+                known.or_default().answered = Some(answered.clone());
+            });
+            noted.await.unwrap();
+        });
     }
 
     fn waiting(&self) -> Value {
@@ -198,6 +212,39 @@ fn an_old_key_is_asked_about_under_its_own_client() {
         ", client_id = \"other-client\"",
     );
     vendors.rotate("google").failed(3, &["client_id"]);
+}
+
+/// A run that was killed right after AWSCURRENT had moved: the note of the answer says nothing about the next one.
+#[test]
+fn an_answer_that_is_in_use_spares_nobody_the_preflight() {
+    let facebook = keys::facebook();
+    let vendors = Vendors::facebook();
+    let version = vendors.workspace.labels(SECRET)["AWSCURRENT"].clone();
+    vendors.note_answer(&version, &version);
+    vendors.take_back(&facebook, &facebook.old);
+    vendors.asks_nobody(5, &["was ended"]);
+}
+
+/// It waits for the next rotation, and its credential was changed by hand meanwhile.
+#[test]
+fn an_answer_of_no_use_spares_nobody_the_preflight() {
+    let facebook = keys::facebook();
+    let vendors = Vendors::facebook();
+    let base = vendors.workspace.labels(SECRET)["AWSCURRENT"].clone();
+    let mut value = vendors.current();
+    value["facebook_app_secret"] = facebook.new["facebook_app_secret"].clone();
+    let answer = own_id(1);
+    vendors
+        .workspace
+        .plant(SECRET, &answer, &value.to_string(), &["app-answer"]);
+    vendors.put_member("facebook_app_secret", "0123456789abcdef0123456789abcdef");
+    vendors.note_answer(&answer, &base);
+    let ended = vendors.workspace.run(&["rotate", NAME]);
+    assert!(!ended.stderr.contains(STEP), "{ended:?}");
+    let words = ["refuses AWSCURRENT's secret", "Nobody was asked"];
+    ended.failed(5, &words);
+    assert_eq!(vendors.waiting(), Value::Null);
+    assert_eq!(vendors.status("facebook")["answered"], false);
 }
 
 /// The old key died with the rotation, and the new one was ended after a leak: the one can't be told from the other.
