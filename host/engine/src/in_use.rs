@@ -83,15 +83,19 @@ impl CallSource<'_> {
     }
 }
 
-/// The plugin's words are about the old one of two, and here that is the one in use.
+/// The plugin's words are about the old one of two, and here that is the one in use. Said in the title and where the
+/// steps are followed one by one.
 fn newer(steps: &OperatorSteps, version: &str) -> OperatorSteps {
-    OperatorSteps {
-        title: format!(
-            "{}, which here is the newer one, that of version {version}: the one from before is in use again",
-            steps.title
-        ),
-        ..steps.clone()
+    let which =
+        format!("the newer one, that of version {version}: the one from before is in use again");
+    let mut steps = steps.clone();
+    steps.title += &format!(", which here is {which}");
+    if !steps.checklist.is_empty() {
+        steps
+            .checklist
+            .push(format!("The old one of these steps is here {which}"));
     }
+    steps
 }
 
 impl Effects<'_> {
@@ -233,5 +237,23 @@ fn in_use(subject: &VersionId, instead: &str, fix: Option<&str>) -> Finding {
              {instead}"
         ),
         fix: fix.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_follows_the_steps_is_told_which_one_is_meant() {
+        let steps = OperatorSteps {
+            title: "Delete the old key".to_owned(),
+            link: None,
+            checklist: vec!["delete the old key in the dashboard".to_owned()],
+        };
+        let newer = newer(&steps, "v2");
+        for said in [&newer.title, newer.checklist.last().unwrap()] {
+            assert!(said.contains("newer one, that of version v2"), "{said}");
+        }
     }
 }
