@@ -17,7 +17,7 @@ pub(crate) fn create(ctx: &Context, request: &CreateRequest) -> Result<Created, 
     match request.purpose {
         Purpose::Replace if request.inputs.is_empty() => {
             // What is missing besides is said before anybody makes a key that is shown once.
-            current.owner(&vendor)?;
+            current.owner(&vendor, "AWSCURRENT")?;
             Ok(Created::NeedsInput(questions(&vendor)))
         }
         Purpose::Replace => {

@@ -89,7 +89,7 @@ impl Holding {
                 values.add(name, text.to_owned());
             }
         }
-        for (member, text) in self.owner(vendor)? {
+        for (member, text) in self.owner(vendor, whose)? {
             values.add(member, text);
         }
         Ok(values)
@@ -97,12 +97,17 @@ impl Holding {
 
     /// Whose secret it is, by name. That stands in the value and in no setting: asked about under the name that a setting
     /// has now, a secret of the name before would look dead.
-    pub(crate) fn owner<'a>(&self, vendor: &'a Vendor) -> Result<Vec<(&'a str, String)>, Error> {
+    pub(crate) fn owner<'a>(
+        &self,
+        vendor: &'a Vendor,
+        whose: &str,
+    ) -> Result<Vec<(&'a str, String)>, Error> {
         let owner = vendor.profile.reads.iter().map(|member| {
             let text: Option<String> = self.members.get(member)?;
             let text = text.filter(|text| !text.is_empty()).ok_or_else(|| {
                 Error::invalid_secret(format!(
-                    "the secret has no member `{member}`, which says whose it is at {}; add it with `keyturn secret put`",
+                    "{whose} has no member `{member}`, which says whose it is at {}; `keyturn secret put` adds it to \
+                     AWSCURRENT, and to no older version",
                     vendor.profile.vendor
                 ))
             })?;

@@ -328,8 +328,26 @@ fn a_client_must_be_named_in_the_value() {
         let error = asked.err().unwrap();
         assert_eq!(error.kind, ErrorKind::InvalidSecret);
         assert!(
-            error.message.contains("no member `google_client_id`"),
+            error
+                .message
+                .contains("AWSCURRENT has no member `google_client_id`"),
             "{error}"
         );
+    }
+}
+
+/// What is put by hand is AWSCURRENT: an older version gets no member by that.
+#[test]
+fn an_old_key_without_its_client_is_not_to_be_put_right_by_hand() {
+    let key = format!("GOCSPX-{}", "n".repeat(28));
+    let whole = json!({"google_client_secret": key, "google_client_id": "a"});
+    let ctx = ctx(profile("google"), &whole);
+    let old = json!({"google_client_secret": format!("GOCSPX-{}", "o".repeat(28))});
+    let old = fake::version("v0", &old.to_string());
+    let _host = fake::Host::new().install();
+    let error = VendorAssisted::probe(&ctx, &old).err().unwrap();
+    assert_eq!(error.kind, ErrorKind::InvalidSecret);
+    for words in ["the value to probe has no member", "to no older version"] {
+        assert!(error.message.contains(words), "{error}");
     }
 }
