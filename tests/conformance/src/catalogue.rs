@@ -46,8 +46,8 @@ checks! {
         "name host and port under `identity` in plugin.toml, and compare the user in `set` before you connect";
     21 "set-twice": "`set` twice is one effect: CURRENT and the candidate work, and the second answer is `unchanged`",
         "log in with the candidate first, and answer `unchanged` if that works";
-    22 "probe-harmless": "`probe` tells live from dead and changes nothing",
-        "only log in; answer `dead` to the target's own word for a wrong credential, after a wrong one was refused too";
+    22 "probe-harmless": "`probe` tells live from dead and changes nothing, and `check` finds no failure in a live CURRENT",
+        "keep failures for what a rotation would come to grief at; only log in; answer `dead` to the target's own word for a wrong credential, after a wrong one was refused too";
     23 "wrong-current": "where CURRENT opens nothing and the previous value does, the target is repaired and that is said, or it is refused with nothing changed",
         "try the other values; name the one that opened the door in `opened_with`, or refuse with `applied: no`";
     24 "all-wrong": "where no value opens the door, `set` is refused with nothing changed",

@@ -10,9 +10,9 @@ use keyturn_engine::{
     RunFailure,
 };
 use keyturn_runtime::{
-    Call, CallError, Companion, CreateRequest, Created, GrantedPlugin, Input, InputRequest,
-    LimitsOverride, Manifest, OtherVersion, Outcome, Purpose, RetireRequest, RetirementPlan,
-    Standing, Status, Strategy, TargetEffect, TlsMode, Verdict, Version,
+    Call, CallError, Companion, CreateRequest, Created, Finding, GrantedPlugin, Input,
+    InputRequest, LimitsOverride, Manifest, OtherVersion, Outcome, Purpose, RetireRequest,
+    RetirementPlan, Standing, Status, Strategy, TargetEffect, TlsMode, Verdict, Version,
 };
 use keyturn_store::memory::MemoryStore;
 use keyturn_store::{NewSecret, SecretName, SecretStore, SystemClock, VersionId, Which};
@@ -332,8 +332,8 @@ impl<'k> World<'k> {
             .map(drop)
     }
 
-    pub(crate) async fn check(&self, call: &Call) -> Answer<()> {
-        self.kit.hear(self.granted.check(call).await).map(drop)
+    pub(crate) async fn check(&self, call: &Call) -> Answer<Vec<Finding>> {
+        self.kit.hear(self.granted.check(call).await)
     }
 
     pub(crate) fn limits(&self) -> &keyturn_runtime::Limits {

@@ -228,6 +228,7 @@ broken! {
     a_user_that_is_not_compared: "foreign-identity" by Marked("foreign-user"),
     a_change_that_is_made_again: "set-twice" by Marked("set-twice"),
     a_probe_that_adds_what_it_probes: "probe-harmless" by Marked("probe-harmless"),
+    a_failure_in_a_password_that_works: "probe-harmless" by Marked("check-fails"),
     drift_that_is_not_told: "wrong-current" by Marked("wrong-current"),
     a_refusal_that_does_not_know: "all-wrong" by Marked("all-wrong"),
     current_retired: "retire" by Marked("retire"),

@@ -7,7 +7,7 @@ mod value;
 use std::hint::black_box;
 
 use keyturn_sdk::{
-    Context, CreateRequest, Created, Descriptor, Error, Members, Outcome, Purpose, RetireRequest,
+    Context, CreateRequest, Created, Descriptor, Error, Finding, Level, Liveness, Members, Outcome, Purpose, RetireRequest,
     Retirement, RetirementPlan, Rotator, Strategy, TargetEffect, Verdict, Version, clock, log,
     random, timestamp,
 };
@@ -138,6 +138,21 @@ impl Rotator for Door {
 
     fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> {
         door::probe(ctx, &Login::of(subject)?)
+    }
+
+    fn check(ctx: &Context) -> Result<Vec<Finding>, Error> {
+        let verdict = door::probe(ctx, &Login::of(&ctx.current)?)?;
+        let level = match verdict.liveness {
+            Liveness::Live if has("check-fails") => Level::Failure,
+            Liveness::Live => Level::Ok,
+            _ => Level::Failure,
+        };
+        Ok(vec![Finding {
+            id: "current-live".to_owned(),
+            level,
+            summary: "what the door says to CURRENT".to_owned(),
+            fix: None,
+        }])
     }
 
     fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, Error> {

@@ -1,7 +1,8 @@
 //! Checks of what a rotation does to a target, with nothing broken on the way.
 
 use keyturn_runtime::{
-    Applied, CallError, ErrorKind, Liveness, Purpose, Standing, Status, TargetEffect, Version,
+    Applied, CallError, ErrorKind, Level, Liveness, Purpose, Standing, Status, TargetEffect,
+    Version,
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -116,9 +117,15 @@ pub(crate) async fn probe_harmless(world: &World<'_>) -> Checked {
     }
     let current = world.current().await?;
     let call = world.call(&current, &[]);
+    let checked = world.check(&call).await;
+    let failure = checked
+        .iter()
+        .flatten()
+        .find(|finding| finding.level == Level::Failure);
+    let failure = failure.map(|finding| format!("{}: {}", finding.id, finding.summary));
     for (name, answer) in [
         ("usage", world.usage(&call, &current).await),
-        ("check", world.check(&call).await),
+        ("check", checked.map(drop)),
     ] {
         if let Err(error) = answer
             && (is_breakdown(&error) || name == "check")
@@ -146,7 +153,12 @@ pub(crate) async fn probe_harmless(world: &World<'_>) -> Checked {
             .await?;
         }
     }
-    Ok(())
+    // Nobody is asked for a new value while `check` finds one.
+    failure.map_or(Ok(()), |failure| {
+        Err(Stop::failed(format!(
+            "`check` finds a failure where CURRENT is live: {failure}"
+        )))
+    })
 }
 
 /// Brings the stage's first value back to the target, under whatever is there now.

@@ -173,7 +173,7 @@ async fn judge_malformed(
             world.finish(&as_current, candidate).await.map(drop),
         ),
         ("usage", world.usage(&as_current, &bad_version).await),
-        ("check", world.check(&as_current).await),
+        ("check", world.check(&as_current).await.map(drop)),
     ];
     let what = format!("malformed secret {number} ({})", bad.what);
     for (name, answer) in refusing.iter().chain(&others) {
