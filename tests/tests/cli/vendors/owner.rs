@@ -226,6 +226,28 @@ fn what_was_split_off_is_forgotten_with_the_split() {
     assert_eq!(split_off(), None);
 }
 
+/// The split was cut off, and somebody took the name for something else.
+#[test]
+fn a_split_into_a_secret_that_holds_something_else_is_undone() {
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    vendors.configure_at(&["sendgrid"], &[]);
+    let name = secret(SECRET);
+    vendors.workspace.on_store(|store| async move {
+        let give = |notes: &mut Notes| {
+            let member = "sendgrid_api_key".to_owned();
+            notes.moved.insert(member, NEW.to_owned());
+        };
+        Notes::update(&store, &name, give).await.unwrap();
+    });
+    vendors.workspace.create(NEW, r#"{"something":"else"}"#);
+    vendors
+        .split_into(NEW, &[])
+        .failed(4, &["split into that before", "--undo"]);
+    assert!(!vendors.rotates(OLD_NAME));
+    vendors.split_into(NEW, &["--undo"]).succeeded();
+    assert!(vendors.rotates(OLD_NAME));
+}
+
 /// What the new secret held before the split was undone may be dead by now.
 #[test]
 fn a_secret_that_lags_behind_does_not_take_over() {

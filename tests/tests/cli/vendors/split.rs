@@ -253,6 +253,31 @@ fn an_operator_who_was_asked_is_asked_for_the_new_secret() {
     assert_eq!(waits(), until);
 }
 
+/// In the new secret it may have a name of its own.
+#[test]
+fn an_operator_who_has_answered_is_not_waited_for_again() {
+    let sendgrid = keys::sendgrid();
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    vendors.rotate("sendgrid").succeeded();
+    vendors.split(&[]).succeeded();
+    let own = vendors.table(&format!("secret.\"{NEW}\".credential.mail"), "sendgrid", "");
+    vendors.workspace.configure(&own);
+    let waiting = || {
+        let status = vendors.workspace.run(&["status", NEW, "--json"]);
+        status.succeeded().json()[0]["waiting"].clone()
+    };
+    vendors.hand_out(&sendgrid, &sendgrid.new);
+    let name = format!("{NEW}#mail");
+    let answer = sendgrid.answer(&sendgrid.new);
+    let answered = vendors
+        .workspace
+        .run_with(&["assist", &name, "--value-stdin"], &answer, &[]);
+    answered.succeeded();
+    assert_eq!(waiting(), Value::Null);
+    vendors.split(&["--remove"]).succeeded();
+    assert_eq!(waiting(), Value::Null);
+}
+
 /// A change by hand took AWSPENDING off it, and it waits for the next rotation.
 #[test]
 fn an_answer_that_is_not_in_use_is_not_left_behind() {

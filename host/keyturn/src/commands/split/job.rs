@@ -26,6 +26,8 @@ pub(super) struct Job<'a> {
     pub(super) from: SecretName,
     pub(super) part: &'a str,
     pub(super) to: SecretName,
+    /// What the credential is called there; "" where its table has no name, or is not there yet.
+    pub(super) new_part: &'a str,
     pub(super) plugin: GrantedPlugin,
     /// The other configured credentials of `from`, and their names.
     pub(super) beside: Vec<GrantedPlugin>,
@@ -81,8 +83,6 @@ impl Job<'_> {
         self.session.by_hand(secret, "split", &what, work).await
     }
 
-    /// Nothing of the credential is left in the old secret.
-    pub(super) async fn forget(&self) -> Result<()> {
     /// Notes in the new secret that the old one holds the credential, too, or does not any more: what stands there must
     /// not be ended from here.
     pub(super) async fn note_split_off(&self, is_held: bool) -> Result<()> {
@@ -95,9 +95,11 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// Nothing of the credential is left in the old secret.
+    pub(super) async fn forget(&self) -> Result<()> {
+        self.note_split_off(false).await?;
         Notes::update(self.store, &self.from, |notes| {
             notes.credentials.remove(self.part);
-        self.note_split_off(false).await?;
         })
         .await?;
         self.take(&self.from, self.to.as_str()).await
@@ -158,6 +160,20 @@ impl Job<'_> {
         Ok(secrets.iter().any(|secret| secret.name == self.to))
     }
 
+    /// No run may work on the new secret, which has just been made.
+    pub(super) async fn locked_once_made(&self) -> Result<RunGuard> {
+        let Self { to, .. } = self;
+        let alone = self.store.begin_run(to).await?;
+        alone.ok_or_else(|| {
+            let problem = format!(
+                "{to} holds the credential now and rotates it, but another run is at work on it, so that it was not noted \
+                 what {from} still holds; run this command again when that run has ended",
+                from = self.from
+            );
+            Failure::new(Code::Refused, problem).into()
+        })
+    }
+
     /// A shortened value whose promotion was cut off, before or after the move. A candidate of a rotation is noted as
     /// that credential's; of this one nobody else knows, and where no table of the secret is left no rotation comes.
     pub(super) async fn drop_leftover(&self) -> Result<()> {
@@ -189,7 +205,7 @@ impl Job<'_> {
             return Ok(());
         };
         Notes::update_if(self.store, &self.to, |notes| {
-            let first = notes.version_mut("", first.id.as_str());
+            let first = notes.version_mut(self.new_part, first.id.as_str());
             let is_news = first.rotated_at_ms.is_none() && known.rotated_at_ms.is_some();
             first.rotated_at_ms = first.rotated_at_ms.or(known.rotated_at_ms);
             is_news
@@ -208,8 +224,9 @@ impl Job<'_> {
         let current = described.holder(labels::CURRENT);
         let current = current.map_or("", |version| version.id.as_str());
         Notes::update_if(self.store, &self.to, |notes| {
-            let rotated_at_ms = notes.of_version("", current).rotated_at_ms;
-            let known = notes.credentials.entry(String::new()).or_default();
+            let rotated_at_ms = notes.of_version(self.new_part, current).rotated_at_ms;
+            let name = self.new_part.to_owned();
+            let known = notes.credentials.entry(name).or_default();
             let is_open = known.waiting.is_none()
                 && rotated_at_ms.is_none_or(|at_ms| at_ms <= waiting.since_ms);
             if is_open {

@@ -64,6 +64,8 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
     let (beside, others) = credentials.map(|other| (other.plugin, other.name)).unzip();
     let store: &dyn SecretStore = session.store.as_ref();
     let from = secret_name(secret)?;
+    let mut in_new = session.config.credentials().iter();
+    let in_new = in_new.find(|config| config.secret() == arguments.to);
     let _alone = locked(store, &from).await?;
     let job = Job {
         session,
@@ -71,6 +73,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
         from,
         part,
         to: secret_name(&arguments.to)?,
+        new_part: in_new.map_or("", CredentialConfig::credential),
         plugin: credential.plugin,
         beside,
         others,

@@ -28,14 +28,23 @@ pub(super) async fn copy(global: &Global, job: &Job<'_>) -> Result<()> {
         let alone = locked(*store, to).await?;
         // Asked again, it has been done, and may have rotated since. Otherwise it must not take over what it does not
         // hold.
-        let is_copy = match job.owner().await? {
-            Some(_) => job.was_copied(&share).await?,
-            None => job.is_in_step(&share).await?,
+        let was_given = job.owner().await?.is_some();
+        let is_copy = match was_given {
+            true => job.was_copied(&share).await?,
+            false => job.is_in_step(&share).await?,
         };
         if !is_copy {
+            let way_out = if was_given {
+                format!(
+                    "it was split into that before: store those members in {to} with `keyturn secret put`, or take the \
+                     split back with --undo where {to} holds none of them; then run this command again"
+                )
+            } else {
+                "choose another name".to_owned()
+            };
             return Err(store_failure(format!(
                 "there is already a secret named {to}, and it does not hold what {from} holds of #{part}; nothing was \
-                 changed; choose another name"
+                 changed; {way_out}"
             )));
         }
         job.give(from, owner, &share.secrets).await?;
@@ -45,8 +54,9 @@ pub(super) async fn copy(global: &Global, job: &Job<'_>) -> Result<()> {
         job.owner().await?;
         job.give(from, owner, &share.secrets).await?;
         create(job, &share).await?;
-        locked(*store, to).await?
+        job.locked_once_made().await?
     };
+    job.note_split_off(true).await?;
     job.carry_rotated_at(&current).await?;
     job.carry_wait().await?;
     job.take(to, &job.old_name()).await?;
@@ -56,7 +66,6 @@ pub(super) async fn copy(global: &Global, job: &Job<'_>) -> Result<()> {
         &format!(
             "{to} holds {members} of {from} and rotates them from now on; {from} is as it was, and does not"
         ),
-    job.note_split_off(true).await?;
         json!({"secret": to, "from": from, "members": share.names}),
     )?;
     if !global.json {
@@ -184,7 +193,8 @@ pub(super) async fn undo(global: &Global, job: &Job<'_>) -> Result<()> {
         if job.owner().await?.is_none() && !given_back {
             return Err(job.was_not_split());
         }
-        if !given_back {
+        // A secret that holds none of the members has nothing to lose, and nothing to be in step with.
+        if !given_back && job.is_held().await? {
             job.new_must_be_idle().await?;
             if !job.is_in_step(&share).await? {
                 return Err(store_failure(format!(
@@ -194,6 +204,7 @@ pub(super) async fn undo(global: &Global, job: &Job<'_>) -> Result<()> {
             }
         }
         job.give(to, job.old_name(), &share.secrets).await?;
+        job.note_split_off(false).await?;
     }
     job.take(from, to.as_str()).await?;
     said(
@@ -204,7 +215,6 @@ pub(super) async fn undo(global: &Global, job: &Job<'_>) -> Result<()> {
         json!({"secret": from, "from": to, "members": share.names}),
     )?;
     if !global.json {
-        job.note_split_off(false).await?;
         output::to_stderr(&format!(
             "Next: have every application read {} from {from} again, and take the table [secret.\"{to}\"] out of the \
              configuration, if it is there.",
