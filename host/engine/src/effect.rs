@@ -77,7 +77,15 @@ impl Effects<'_> {
         let mut snapshot = observed.snapshot;
         if self.elsewhere.is_none() {
             let notes = Notes::read(store, &credential.secret).await?;
-            let still_read = self.source.still_read(&notes, &snapshot.labels).await?;
+            let (source, labels) = (&self.source, &snapshot.labels);
+            let still_read = match source.still_read(&notes, labels).await? {
+                None => {
+                    source
+                        .still_read_when_replaced(&notes, labels, self.goal)
+                        .await?
+                }
+                found => found,
+            };
             self.elsewhere =
                 still_read.map(|(version, holder)| Elsewhere::StillRead(version, holder));
         }

@@ -1,7 +1,7 @@
 //! A credential that was split off its secret stands in two secrets for a while, and one of them rotates it: two that did
 //! would end each other's values. Who that is stands in the notes of the other one, which refuses every run of it.
 
-use keyturn_protocol::{Label, Labels, VersionId};
+use keyturn_protocol::{Effect, Goal, Label, Labels, VersionId};
 use keyturn_store::{ErrorKind, SecretName, StoreError, Which};
 
 use crate::{call::CallSource, credential::Credential, notes::Notes, problem::Problem};
@@ -23,7 +23,31 @@ impl CallSource<'_> {
     ) -> Result<Option<(VersionId, String)>, StoreError> {
         let retiring = labels.holder(Label::Retiring);
         let retiring = retiring.filter(|subject| !labels.is_on(Label::Current, subject));
-        let (Some(subject), Some(old_name)) = (retiring, &notes.split_off) else {
+        self.still_read_as(notes, labels, retiring).await
+    }
+
+    /// The same of what is about to be replaced at the target, which ends it at once. What is in doubt may have ended it
+    /// already, and has to be finished.
+    pub(crate) async fn still_read_when_replaced(
+        &self,
+        notes: &Notes,
+        labels: &Labels,
+        goal: &Goal,
+    ) -> Result<Option<(VersionId, String)>, StoreError> {
+        let replaces = matches!(goal, Goal::Rotate { .. } | Goal::Restore { .. })
+            && self.credential.facts().effect == Effect::Replacing
+            && labels.holder(Label::InDoubt).is_none();
+        let current = labels.holder(Label::Current).filter(|_| replaces);
+        self.still_read_as(notes, labels, current).await
+    }
+
+    async fn still_read_as(
+        &self,
+        notes: &Notes,
+        labels: &Labels,
+        subject: Option<&VersionId>,
+    ) -> Result<Option<(VersionId, String)>, StoreError> {
+        let (Some(subject), Some(old_name)) = (subject, &notes.split_off) else {
             return Ok(None);
         };
         // Back in use here, too, it does not wait for its end any more.
@@ -52,8 +76,8 @@ pub(crate) fn in_use(credential: &Credential, old_name: &str) -> Problem {
     let secret = &credential.secret;
     let old_secret = secret_of(old_name);
     refusal(format!(
-        "AWSCURRENT of {old_secret} holds its credential still, and applications may read it there; do not end it at its \
-         vendor; when all read {secret}, `keyturn secret split {old_name} --to {secret} --remove` takes it out of \
+        "AWSCURRENT of {old_secret} holds its credential still, and applications may read it there; do not end it by \
+         hand; when all read {secret}, `keyturn secret split {old_name} --to {secret} --remove` takes it out of \
          {old_secret}; or put the present one there, too, with `keyturn secret put`"
     ))
 }

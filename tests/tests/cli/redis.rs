@@ -277,3 +277,36 @@ fn the_gap_of_requirepass_is_measured() {
     let old: Value = serde_json::from_str(&cache.workspace.text(SECRET, "AWSPREVIOUS")).unwrap();
     cache.is_dead(&old);
 }
+
+/// Replaced in place, the password ends at once, and applications read it in the old secret.
+#[test]
+fn what_was_split_off_is_not_replaced_while_the_old_secret_holds_it() {
+    let cache = Cache::single();
+    let workspace = &cache.workspace;
+    let mut both = workspace.current(SECRET);
+    both["internal_api_key"] = format!("festival_sk_live_{}", "k".repeat(43)).into();
+    let put = ["secret", "put", SECRET, "--value-stdin"];
+    workspace.run_with(&put, &both.to_string(), &[]).succeeded();
+    let new = "festival-prod/cache";
+    let configure = |table: &str| {
+        let ports = cache.tls_ports();
+        workspace.configure(&format!(
+            "[secret.\"{SECRET}\".credential.internal]\nplugin = \"api-key\"\n\
+             [{table}]\nplugin = \"redis\"\nstrategy = \"single\"\n\
+             grant.endpoint.nodes = {{ hosts = [\"127.0.0.1\"], ports = {ports:?}, tls = \"verify-full\", ca = \"ca.pem\" }}\n"
+        ));
+    };
+    configure(&format!("secret.\"{SECRET}\".credential.cache"));
+    let name = format!("{SECRET}#cache");
+    let split = ["secret", "split", &name, "--to", new];
+    workspace.run(&split).succeeded();
+    configure(&format!("secret.\"{new}\""));
+    let refused = workspace.run(&["rotate", new, "--now"]);
+    refused.failed(7, &["must not end yet", &name, "--remove"]);
+    cache.login_at(cache.primary(), &both).unwrap();
+    workspace
+        .run(&[&split[..], &["--remove"]].concat())
+        .succeeded();
+    workspace.run(&["rotate", new]).succeeded();
+    cache.is_dead(&both);
+}
