@@ -1,5 +1,6 @@
 //! The contract suite on both stores of this crate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -56,6 +57,16 @@ macro_rules! subject {
             }
             async fn reserve(&self, name: &SecretName, id: &VersionId) -> Result<(), StoreError> {
                 self.store.reserve(name, id).await
+            }
+            async fn tag(
+                &self,
+                name: &SecretName,
+                tags: &BTreeMap<String, String>,
+            ) -> Result<(), StoreError> {
+                self.store.tag(name, tags).await
+            }
+            async fn untag(&self, name: &SecretName, keys: &[String]) -> Result<(), StoreError> {
+                self.store.untag(name, keys).await
             }
             fn advance_ms(&self, by_ms: u64) {
                 self.clock.advance_ms(by_ms);

@@ -19,6 +19,12 @@ pub enum ErrorKind {
     LimitExceeded,
     /// A compare-and-swap lost: someone else wrote since the caller read.
     PreconditionNotMet,
+    /// A list cannot go on where the caller says.
+    InvalidNextToken,
+    /// A resource policy does not have the form of one.
+    MalformedPolicy,
+    /// A resource policy would let everybody in.
+    PublicPolicy,
     /// A value could not be sealed.
     Encryption,
     /// A value could not be opened: it was altered, or sealed for another place.
@@ -39,6 +45,9 @@ impl ErrorKind {
             Self::InvalidRequest => "InvalidRequestException",
             Self::LimitExceeded => "LimitExceededException",
             Self::PreconditionNotMet => "PreconditionNotMetException",
+            Self::InvalidNextToken => "InvalidNextTokenException",
+            Self::MalformedPolicy => "MalformedPolicyDocumentException",
+            Self::PublicPolicy => "PublicPolicyException",
             Self::Encryption => "EncryptionFailure",
             Self::Decryption => "DecryptionFailure",
             Self::Unavailable | Self::Internal => "InternalServiceError",
@@ -59,6 +68,7 @@ pub enum Changed {
 pub struct StoreError {
     kind: ErrorKind,
     what: String,
+    for_clients: Option<String>,
     changed: Changed,
     next: String,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -70,6 +80,7 @@ impl StoreError {
         Self {
             kind,
             what: what.into(),
+            for_clients: None,
             changed: Changed::No,
             next: next.into(),
             source: None,
@@ -88,6 +99,18 @@ impl StoreError {
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
+    }
+
+    /// The same error with the words in which AWS says it: what a client reads that was written for AWS.
+    #[must_use]
+    pub fn for_clients(mut self, words: impl Into<String>) -> Self {
+        self.for_clients = Some(words.into());
+        self
+    }
+
+    /// What to tell a client that was written for AWS: AWS's words where they are known, else only what failed.
+    pub fn client_message(&self) -> &str {
+        self.for_clients.as_deref().unwrap_or(&self.what)
     }
 
     /// What went wrong; branch on this.
@@ -115,6 +138,9 @@ impl StoreError {
             | ErrorKind::InvalidRequest
             | ErrorKind::LimitExceeded
             | ErrorKind::PreconditionNotMet
+            | ErrorKind::InvalidNextToken
+            | ErrorKind::MalformedPolicy
+            | ErrorKind::PublicPolicy
             | ErrorKind::Encryption
             | ErrorKind::Decryption
             | ErrorKind::Internal => false,

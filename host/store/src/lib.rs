@@ -3,7 +3,8 @@
 //! [`SecretStore`] is the one door between the rotation engine and a store, and it speaks the language of AWS
 //! Secrets Manager: secrets, immutable versions, staging labels that sit on at most one version, error codes.
 //! [`embedded::EmbeddedStore`] keeps everything in one SQLite file; [`memory::MemoryStore`] keeps the same semantics
-//! in memory for simulations. Both decide through the same pure rules and run the same contract suite.
+//! in memory for simulations. Both decide through the same pure rules and run the same contract suite. What only a
+//! service keeps of a secret ([`service`]) is the embedded store's alone.
 //!
 //! The crate never talks to a rotation target, never reads a value except to hand it back, and never prints one.
 
@@ -20,6 +21,7 @@ mod error;
 mod model_tests;
 mod rules;
 mod store;
+mod tags;
 mod types;
 
 #[cfg(any(test, feature = "contract-suite"))]
@@ -28,6 +30,7 @@ pub mod embedded;
 pub mod labels;
 pub mod limits;
 pub mod memory;
+pub mod service;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Changed, ErrorKind, StoreError};

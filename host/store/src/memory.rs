@@ -13,6 +13,7 @@ use crate::labels;
 use crate::limits;
 use crate::rules::{self, Held};
 use crate::store::{RunGuard, SecretStore};
+use crate::tags;
 use crate::types::{
     NewSecret, Notes, Put, SecretDescription, SecretName, StoredVersion, VersionDescription,
     VersionId, Which,
@@ -43,6 +44,7 @@ struct Secret {
     description: Option<String>,
     created_at_ms: u64,
     changed_at_ms: u64,
+    tags: BTreeMap<String, String>,
     notes: Notes,
     /// Oldest first.
     versions: Vec<Version>,
@@ -98,6 +100,46 @@ impl MemoryStore {
         Ok(())
     }
 
+    /// Adds tags to a secret; a key that is there already gets the new value. Not part of [`SecretStore`]: nothing
+    /// that rotates has to write one.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such secret; `InvalidParameter` for a tag outside the limits or one too many.
+    pub async fn tag(
+        &self,
+        name: &SecretName,
+        add: &BTreeMap<String, String>,
+    ) -> Result<(), StoreError> {
+        tags::check(add)?;
+        self.change_tags(name, |held| tags::merged(held, add))
+    }
+
+    /// Removes the tags with these keys; a key that no tag has is no error.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such secret.
+    pub async fn untag(&self, name: &SecretName, keys: &[String]) -> Result<(), StoreError> {
+        self.change_tags(name, |held| Ok(tags::without(held, keys)))
+    }
+
+    fn change_tags(
+        &self,
+        name: &SecretName,
+        change: impl FnOnce(&BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let now_ms = self.clock.now_ms();
+        let mut secrets = self.lock();
+        let secret = secrets
+            .get_mut(name)
+            .ok_or_else(|| rules::no_secret(name))?;
+        let after = change(&secret.tags)?;
+        if after != secret.tags {
+            secret.tags = after;
+            secret.changed_at_ms = now_ms;
+        }
+        Ok(())
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SecretName, Secret>> {
         // Each method computes first and assigns last, so a panic elsewhere leaves no half-made change behind.
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
@@ -142,6 +184,7 @@ impl SecretStore for MemoryStore {
                 description: new.description,
                 created_at_ms: now_ms,
                 changed_at_ms: now_ms,
+                tags: BTreeMap::new(),
                 notes: Notes {
                     json: "{}".to_owned(),
                     revision: 0,
@@ -207,6 +250,9 @@ impl SecretStore for MemoryStore {
             });
         }
         let after = rules::put(&secret.held, id, labels)?;
+        if secret.version(id).is_none() && secret.versions.len() >= limits::VERSIONS_MAX {
+            return Err(rules::too_many_versions());
+        }
         match secret.versions.iter_mut().find(|version| version.id == *id) {
             Some(announced) => announced.value = Some(value.clone()),
             None => secret.versions.push(Version {
@@ -304,6 +350,7 @@ impl Secret {
             description: self.description.clone(),
             created_at_ms: self.created_at_ms,
             changed_at_ms: self.changed_at_ms,
+            tags: self.tags.clone(),
             rotation_enabled: None,
             versions: versions.collect(),
         }

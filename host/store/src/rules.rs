@@ -38,10 +38,11 @@ pub(crate) fn check_put(value: &SecretString, named: &[&str]) -> Result<(), Stor
 /// Checks the arguments of a new secret.
 pub(crate) fn check_new_secret(new: &NewSecret) -> Result<(), StoreError> {
     check_value(&new.value)?;
-    let chars = new
-        .description
-        .as_deref()
-        .map_or(0, |text| text.chars().count());
+    check_description(new.description.as_deref())
+}
+
+pub(crate) fn check_description(description: Option<&str>) -> Result<(), StoreError> {
+    let chars = description.map_or(0, |text| text.chars().count());
     if chars > limits::DESCRIPTION_CHARS_MAX {
         return Err(StoreError::new(
             ErrorKind::InvalidParameter,
@@ -72,7 +73,8 @@ pub(crate) fn check_notes(json: &str) -> Result<(), StoreError> {
     }
 }
 
-/// The labels after a put of version `id` that named `named`.
+/// The labels after a put of version `id` that named `named`. The first version of a secret gets AWSCURRENT, whatever
+/// was named.
 pub(crate) fn put(held: &Held, id: &VersionId, named: &[&str]) -> Result<PutLabels, StoreError> {
     let named = if named.is_empty() {
         &[labels::CURRENT]
@@ -82,6 +84,9 @@ pub(crate) fn put(held: &Held, id: &VersionId, named: &[&str]) -> Result<PutLabe
     let mut after = held.clone();
     for label in named {
         after.insert((*label).to_owned(), id.clone());
+    }
+    if !held.contains_key(labels::CURRENT) {
+        after.insert(labels::CURRENT.to_owned(), id.clone());
     }
     let mut abandoned = None;
     if named.contains(&labels::CURRENT) {
@@ -141,8 +146,17 @@ pub(crate) fn move_label(
 }
 
 /// The labels after a rotation service announced version `id`. An AWSPENDING on the current version is a left-over
-/// of a finished rotation and moves; on any other version it means that a rotation is in progress.
+/// of a finished rotation and moves; on any other version it means that a rotation is in progress. A secret that
+/// never had a value has nothing to rotate from.
 pub(crate) fn reserve(held: &Held, id: &VersionId) -> Result<Held, StoreError> {
+    if !held.contains_key(labels::CURRENT) {
+        return Err(StoreError::new(
+            ErrorKind::InvalidRequest,
+            "the secret has no value yet, so that there is nothing to rotate",
+            "put its first value",
+        )
+        .for_clients("You can't rotate a secret that doesn't have a value."));
+    }
     if let Some(pending) = held.get(labels::PENDING)
         && held.get(labels::CURRENT) != Some(pending)
     {
@@ -150,7 +164,8 @@ pub(crate) fn reserve(held: &Held, id: &VersionId) -> Result<Held, StoreError> {
             ErrorKind::InvalidRequest,
             format!("a previous rotation isn't complete: version {pending} carries AWSPENDING"),
             "finish or cancel that rotation first",
-        ));
+        )
+        .for_clients("A previous rotation isn't complete. That rotation will be reattempted."));
     }
     let mut after = held.clone();
     after.insert(labels::PENDING.to_owned(), id.clone());
@@ -168,6 +183,9 @@ pub(crate) fn wanted<'a>(held: &'a Held, which: &'a Which) -> Result<&'a Version
                 format!("no version of the secret carries the label {label:?}"),
                 "describe the secret to see its labels",
             )
+            .for_clients(format!(
+                "Secrets Manager can't find the specified secret value for staging label: {label}"
+            ))
         }),
     }
 }
@@ -179,6 +197,9 @@ pub(crate) fn check_wanted_label(held: &Held, which: &Which) -> Result<(), Store
             ErrorKind::InvalidRequest,
             format!("version {id} does not carry the label {label:?}"),
             "describe the secret to see its labels; someone moved it, or it is another rotation's",
+        )
+        .for_clients(
+            "You provided a VersionStage that is not associated to the provided VersionId.",
         )),
         Which::Id(_) | Which::Label(_) | Which::IdWithLabel(..) => Ok(()),
     }
@@ -203,6 +224,7 @@ pub(crate) fn no_secret(name: &SecretName) -> StoreError {
         format!("there is no secret named {name}"),
         "check the name, or create the secret",
     )
+    .for_clients("Secrets Manager can't find the specified secret.")
 }
 
 pub(crate) fn no_version(id: &VersionId) -> StoreError {
@@ -211,6 +233,7 @@ pub(crate) fn no_version(id: &VersionId) -> StoreError {
         format!("the secret has no version {id}"),
         "describe the secret to see its versions",
     )
+    .for_clients(cannot_find_version(id))
 }
 
 pub(crate) fn no_value(id: &VersionId) -> StoreError {
@@ -219,6 +242,11 @@ pub(crate) fn no_value(id: &VersionId) -> StoreError {
         format!("version {id} has no value yet"),
         "put its value first",
     )
+    .for_clients(cannot_find_version(id))
+}
+
+fn cannot_find_version(id: &VersionId) -> String {
+    format!("Secrets Manager can't find the specified secret value for VersionId: {id}")
 }
 
 pub(crate) fn secret_exists(name: &SecretName) -> StoreError {
@@ -227,6 +255,9 @@ pub(crate) fn secret_exists(name: &SecretName) -> StoreError {
         format!("there is already a secret named {name}"),
         "put a new version of it, or choose another name",
     )
+    .for_clients(format!(
+        "The operation failed because the secret {name} already exists."
+    ))
 }
 
 pub(crate) fn version_exists(id: &VersionId) -> StoreError {
@@ -235,6 +266,7 @@ pub(crate) fn version_exists(id: &VersionId) -> StoreError {
         format!("version {id} exists already with another value, and a version never changes"),
         "use a new version id for a new value",
     )
+    .for_clients(format!("You can't use ClientRequestToken {id} because that value is already in use for a version of the secret."))
 }
 
 pub(crate) fn notes_revision_differs(expected: u64, found: u64) -> StoreError {
@@ -243,6 +275,35 @@ pub(crate) fn notes_revision_differs(expected: u64, found: u64) -> StoreError {
         format!("the notes have revision {found}, not {expected}: someone else wrote them"),
         "read the notes again and repeat the change on what they say now",
     )
+}
+
+pub(crate) fn too_many_versions() -> StoreError {
+    StoreError::new(
+        ErrorKind::LimitExceeded,
+        format!("the secret has {} versions", limits::VERSIONS_MAX),
+        "find out what writes so often; versions without a label that are older than a day make room",
+    )
+    .for_clients("You can't create another version of the secret because it has reached the maximum number of versions.")
+}
+
+/// How AWSCURRENT came to another version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CurrentMove {
+    None,
+    ByHand,
+    /// To the version that carried AWSPENDING.
+    Rotation,
+}
+
+pub(crate) fn current_move(before: &Held, after: &Held) -> CurrentMove {
+    let current = after.get(labels::CURRENT);
+    if current == before.get(labels::CURRENT) {
+        CurrentMove::None
+    } else if current == before.get(labels::PENDING) {
+        CurrentMove::Rotation
+    } else {
+        CurrentMove::ByHand
+    }
 }
 
 /// AWSPREVIOUS goes to the version that lost AWSCURRENT, if one did. It wins over an AWSPREVIOUS named in the same
@@ -255,7 +316,7 @@ fn follow_current(before: &Held, after: &mut Held) {
     }
 }
 
-fn check_value(value: &SecretString) -> Result<(), StoreError> {
+pub(crate) fn check_value(value: &SecretString) -> Result<(), StoreError> {
     let bytes = value.expose_secret().len();
     if bytes == 0 || bytes > limits::VALUE_BYTES_MAX {
         return Err(StoreError::new(
@@ -304,6 +365,7 @@ fn not_the_holder(label: &str, from: &VersionId, holder: Option<&VersionId>) -> 
         format!("version {from} does not carry the label {label:?}, {holder}"),
         "someone else moved the label: describe the secret and decide again",
     )
+    .for_clients(format!("The parameter RemoveFromVersionId is invalid. Staging label {label} isn't attached to version {from}."))
 }
 
 fn held_elsewhere(label: &str, holder: &VersionId) -> StoreError {
@@ -312,6 +374,7 @@ fn held_elsewhere(label: &str, holder: &VersionId) -> StoreError {
         format!("version {holder} carries the label {label:?}"),
         "name that version as the one to take the label from, or leave the label",
     )
+    .for_clients(format!("The parameter RemoveFromVersionId can't be empty. Staging label {label} is currently attached to version {holder}, so you must explicitly reference that version in RemoveFromVersionId."))
 }
 
 fn nothing_to_move(label: &str) -> StoreError {
@@ -330,6 +393,7 @@ fn current_removed() -> StoreError {
         "AWSCURRENT can't be removed, only moved",
         "name the version that is to become current",
     )
+    .for_clients("You can only move staging label AWSCURRENT to a different secret version. It can't be completely removed.")
 }
 
 fn current_without_value(id: &VersionId) -> StoreError {

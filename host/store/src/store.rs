@@ -15,7 +15,8 @@ use crate::types::{
 /// Secrets, their versions and their staging labels, with the semantics of AWS Secrets Manager.
 ///
 /// **What always holds**, for every reader, at every instant, whatever process dies when:
-/// - each secret has exactly one version that carries AWSCURRENT, and that version has a value;
+/// - each secret that has a version has exactly one that carries AWSCURRENT, and that version has a value (only a
+///   service makes secrets without a version; their first one gets AWSCURRENT);
 /// - a label is on at most one version of a secret;
 /// - a value, once stored under a version id, never changes;
 /// - a version that carries a label is never removed;
@@ -25,6 +26,9 @@ use crate::types::{
 /// before the call; *during* means before or after, never between; *after* it, before the caller saw the answer, the
 /// state is the one after the call. What a caller that does not know which of the two holds should do stands with
 /// each method. An error whose [`StoreError::changed`] is `Unknown` is the same situation without the crash.
+///
+/// **A secret that a service has marked for deletion** can be described, and its notes read; every other method answers
+/// `InvalidRequest` for it.
 #[async_trait]
 pub trait SecretStore: Send + Sync {
     /// Makes a secret whose first version carries AWSCURRENT.
@@ -43,7 +47,7 @@ pub trait SecretStore: Send + Sync {
     /// `NotFound` if there is no such secret.
     async fn describe(&self, name: &SecretName) -> Result<SecretDescription, StoreError>;
 
-    /// Describes every secret, ordered by name. Changes nothing.
+    /// Describes every secret that is not marked for deletion, ordered by name. Changes nothing.
     ///
     /// # Errors
     /// Only those of a store that cannot be read.
@@ -71,7 +75,7 @@ pub trait SecretStore: Send + Sync {
     /// # Errors
     /// `NotFound` if there is no such secret; `AlreadyExists` if the id already has another value;
     /// `InvalidParameter` for a value or label outside the limits, `LimitExceeded` if the secret would have more
-    /// than 20 labels.
+    /// than 20 labels, or more than 5,000 versions.
     async fn put(
         &self,
         name: &SecretName,

@@ -1,6 +1,7 @@
 //! The words that every store speaks. Names and ids are checked where they are made, so that no store has to check
 //! them again. Values are `SecretString`s: nothing here prints, compares or serialises one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -90,8 +91,10 @@ pub struct SecretDescription {
     pub description: Option<String>,
     /// Unix milliseconds.
     pub created_at_ms: u64,
-    /// Unix milliseconds of the last change of a version or a label; notes do not count.
+    /// Unix milliseconds of the last change of a version, a label or a tag; notes do not count.
     pub changed_at_ms: u64,
+    /// Words of the operator's, key to value. Not sealed, so never a secret.
+    pub tags: BTreeMap<String, String>,
     /// Whether the store itself would rotate this secret; `None` where it holds no such setting.
     pub rotation_enabled: Option<bool>,
     /// In the order in which they were made, oldest first.

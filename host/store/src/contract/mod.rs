@@ -11,6 +11,7 @@ pub mod labels;
 pub mod notes;
 pub mod reads;
 pub mod service;
+pub mod tags;
 pub mod versions;
 
 use std::collections::BTreeMap;
@@ -24,13 +25,21 @@ use crate::error::{Changed, ErrorKind, StoreError};
 use crate::store::SecretStore;
 use crate::types::{NewSecret, Put, SecretDescription, SecretName, VersionId, Which};
 
-/// A store under test, empty, with the two handles that clients of a store do not have.
+/// A store under test, empty, with the handles that a rotation does not have.
 #[async_trait]
 pub trait Subject: Send + Sync {
     /// The store.
     fn store(&self) -> &dyn SecretStore;
     /// What the service does before it calls a rotation function: a version without a value, under AWSPENDING.
     async fn reserve(&self, name: &SecretName, id: &VersionId) -> Result<(), StoreError>;
+    /// Adds tags to a secret, and gives those that are there already the new values.
+    async fn tag(
+        &self,
+        name: &SecretName,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), StoreError>;
+    /// Removes the tags with these keys.
+    async fn untag(&self, name: &SecretName, keys: &[String]) -> Result<(), StoreError>;
     /// Lets time pass for the store.
     fn advance_ms(&self, by_ms: u64);
 }
@@ -116,6 +125,14 @@ macro_rules! store_contract_cases {
                 secrets_are_listed_by_name
                 versions_are_described_in_order
                 secrets_do_not_share_labels_or_versions
+            }
+            tags {
+                a_new_secret_has_no_tags
+                tags_are_described_and_listed
+                a_tag_gets_another_value_and_is_removed
+                a_key_begins_with_aws_for_nobody
+                there_are_50_tags_at_most
+                tags_and_versions_leave_each_other_alone
             }
             notes {
                 unwritten_notes_are_an_empty_object
@@ -299,6 +316,7 @@ mod tests {
             include_str!("labels.rs"),
             include_str!("versions.rs"),
             include_str!("service.rs"),
+            include_str!("tags.rs"),
             include_str!("reads.rs"),
             include_str!("notes.rs"),
         ];

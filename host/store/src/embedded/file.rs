@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use thiserror::Error;
 
 use super::failpoint;
@@ -116,7 +116,7 @@ pub(super) fn look(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Refuses a schema that this code does not know.
-pub(super) fn check_schema_version(path: &Path, found: u32) -> Result<(), OpenError> {
+fn check_schema_version(path: &Path, found: u32) -> Result<(), OpenError> {
     let supported = schema::SCHEMA_VERSION;
     match found {
         found if found > supported => Err(OpenError::NewerSchema {
@@ -130,6 +130,33 @@ pub(super) fn check_schema_version(path: &Path, found: u32) -> Result<(), OpenEr
         }),
         _ => Ok(()),
     }
+}
+
+/// Gives a store of an earlier schema the tables of this one, in one transaction. What processes of an earlier Keyturn
+/// have open they can still use.
+pub(super) fn bring_up_to_date(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
+    if schema_version(path, connection)? == schema::SCHEMA_VERSION {
+        return Ok(());
+    }
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(database_error(path))?;
+    // Another process may have been faster.
+    let version = schema_version(path, &transaction)?;
+    schema::bring_up_to_date(&transaction, version).map_err(database_error(path))?;
+    failpoint::pass();
+    transaction.commit().map_err(database_error(path))?;
+    failpoint::pass();
+    Ok(())
+}
+
+/// Asked through SQLite, because the log may hold a newer header than the file.
+pub(super) fn schema_version(path: &Path, connection: &Connection) -> Result<u32, OpenError> {
+    let version = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(database_error(path))?;
+    check_schema_version(path, version)?;
+    Ok(version)
 }
 
 /// Sorts what SQLite says about a file that looked sound.
@@ -184,9 +211,7 @@ fn write_schema(path: &Path, wrapped: &[u8]) -> rusqlite::Result<()> {
     failpoint::pass();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", schema::SCHEMA_VERSION)?;
-    failpoint::pass();
-    transaction.execute_batch(schema::TABLES)?;
+    schema::bring_up_to_date(&transaction, 0)?;
     failpoint::pass();
     transaction.execute(
         "INSERT INTO store (only_row, wrapped_data_key) VALUES (1, ?1)",

@@ -10,14 +10,19 @@ mod failpoint;
 #[cfg(test)]
 mod fault_tests;
 mod file;
+mod listing;
 mod master_key;
 #[cfg(test)]
 mod open_tests;
 mod opened;
+mod records;
 mod rows;
 mod runs;
 mod schema;
 mod seal;
+mod service;
+#[cfg(test)]
+mod service_tests;
 mod write;
 
 use std::path::{self, Path};
@@ -30,7 +35,9 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::labels;
-use crate::rules;
+use crate::limits;
+use crate::rules::{self, PutLabels};
+use crate::service::NewRecord;
 use crate::store::{RunGuard, SecretStore};
 use crate::types::{
     NewSecret, Notes, Put, SecretDescription, SecretName, StoredVersion, VersionId, Which,
@@ -85,8 +92,10 @@ impl EmbeddedStore {
     pub fn open(path: &Path, master: &MasterKey, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let path = absolute(path)?;
         file::look(&path)?;
-        let connection = schema::writing(&path).map_err(file::database_error(&path))?;
+        let mut connection = schema::writing(&path).map_err(file::database_error(&path))?;
+        // The key first: whoever does not have it changes nothing.
         let key = open_key(&path, &connection, master)?;
+        file::bring_up_to_date(&path, &mut connection)?;
         let writer = Connections::new(path.clone(), schema::writing, 1);
         writer.add(connection);
         Ok(Self {
@@ -135,11 +144,30 @@ impl EmbeddedStore {
             if !announced {
                 rows::insert_version(write.statement(), secret, &id, None, now_ms)?;
             }
-            write.labels(secret, &held, &after)?;
-            rows::touch_secret(write.statement(), secret, now_ms)?;
+            write.labels(secret, &held, &after, now_ms)?;
             write.commit()
         })
         .await
+    }
+
+    /// Opens the version that was wanted and found.
+    fn opened(
+        &self,
+        name: &SecretName,
+        which: &Which,
+        found: Found,
+    ) -> Result<StoredVersion, StoreError> {
+        let Found { held, version, .. } = found;
+        let id = rules::wanted(&held, which)?;
+        let version = version.ok_or_else(|| rules::no_version(id))?;
+        let sealed = version.sealed.ok_or_else(|| rules::no_value(id))?;
+        rules::check_wanted_label(&held, which)?;
+        Ok(StoredVersion {
+            id: id.clone(),
+            value: self.key.open_value(name, id, &sealed)?,
+            labels: rules::labels_of(&held, id),
+            created_at_ms: version.created_at_ms,
+        })
     }
 
     /// What `look` sees is the file as of one moment.
@@ -165,62 +193,29 @@ impl EmbeddedStore {
 #[async_trait]
 impl SecretStore for EmbeddedStore {
     async fn create_secret(&self, name: &SecretName, new: NewSecret) -> Result<(), StoreError> {
-        rules::check_new_secret(&new)?;
-        let now_ms = self.clock.now_ms();
-        let sealed = self.key.seal_value(name, &new.id, &new.value)?;
-        let (name, key) = (name.clone(), self.key.clone());
-        self.write(move |write| {
-            if rows::find_secret(write.statement(), &name)?.is_some() {
-                let description = rows::describe(write.statement(), &name)?.description;
-                let stored =
-                    rows::find(write.statement(), &name, Some(&Which::Id(new.id.clone())))?;
-                let sealed = stored.version.and_then(|version| version.sealed);
-                let same = description == new.description
-                    && match sealed {
-                        Some(sealed) => {
-                            holds(&key.open_value(&name, &new.id, &sealed)?, &new.value)
-                        }
-                        None => false,
-                    };
-                return if same {
-                    Ok(())
-                } else {
-                    Err(rules::secret_exists(&name))
-                };
-            }
-            let description = new.description.as_deref();
-            let secret = rows::insert_secret(write.statement(), &name, description, now_ms)?;
-            rows::insert_version(write.statement(), secret, &new.id, Some(&sealed), now_ms)?;
-            rows::attach_label(write.statement(), secret, labels::CURRENT, &new.id)?;
-            write.commit()
-        })
-        .await
+        let new = NewRecord {
+            value: Some((new.id, new.value)),
+            description: new.description,
+            ..NewRecord::default()
+        };
+        self.create_record(name, new).await.map(drop)
     }
 
     async fn describe(&self, name: &SecretName) -> Result<SecretDescription, StoreError> {
         let name = name.clone();
-        self.read(move |file| rows::describe(file, &name)).await
+        self.read(move |file| records::describe(file, &name)).await
     }
 
     async fn list(&self) -> Result<Vec<SecretDescription>, StoreError> {
-        self.read(rows::list).await
+        self.read(records::list).await
     }
 
     async fn get(&self, name: &SecretName, which: &Which) -> Result<StoredVersion, StoreError> {
         let wanted = (name.clone(), which.clone());
-        let Found { held, version, .. } = self
+        let found = self
             .read(move |file| rows::find(file, &wanted.0, Some(&wanted.1)))
             .await?;
-        let id = rules::wanted(&held, which)?;
-        let version = version.ok_or_else(|| rules::no_version(id))?;
-        let sealed = version.sealed.ok_or_else(|| rules::no_value(id))?;
-        rules::check_wanted_label(&held, which)?;
-        Ok(StoredVersion {
-            id: id.clone(),
-            value: self.key.open_value(name, id, &sealed)?,
-            labels: rules::labels_of(&held, id),
-            created_at_ms: version.created_at_ms,
-        })
+        self.opened(name, which, found)
     }
 
     async fn put(
@@ -237,17 +232,13 @@ impl SecretStore for EmbeddedStore {
         let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
         let key = self.key.clone();
         self.write(move |write| {
-            let Found {
-                secret,
-                held,
-                version,
-            } = rows::find(write.statement(), &name, Some(&Which::Id(id.clone())))?;
-            let announced = version.is_some();
-            if let Some(stored) = version.and_then(|version| version.sealed) {
-                if !holds(&key.open_value(&name, &id, &stored)?, &value) {
+            let found = rows::find(write.statement(), &name, Some(&Which::Id(id.clone())))?;
+            let version = found.version.as_ref();
+            if let Some(stored) = version.and_then(|version| version.sealed.as_ref()) {
+                if !holds(&key.open_value(&name, &id, stored)?, &value) {
                     return Err(rules::version_exists(&id));
                 }
-                let labels = rules::labels_of(&held, &id);
+                let labels = rules::labels_of(&found.held, &id);
                 return Ok(Put {
                     stored: false,
                     labels,
@@ -255,17 +246,7 @@ impl SecretStore for EmbeddedStore {
                 });
             }
             let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-            let after = rules::put(&held, &id, &labels)?;
-            if announced {
-                rows::fill_version(write.statement(), secret, &id, &sealed)?;
-            } else {
-                rows::insert_version(write.statement(), secret, &id, Some(&sealed), now_ms)?;
-            }
-            write.labels(secret, &held, &after.held)?;
-            if let Some(old_until_ms) = rules::old_until_ms(now_ms) {
-                rows::remove_old_versions(write.statement(), secret, old_until_ms)?;
-            }
-            rows::touch_secret(write.statement(), secret, now_ms)?;
+            let after = store_version(&write, &found, &id, &sealed, &labels, now_ms)?;
             write.commit()?;
             let labels = rules::labels_of(&after.held, &id);
             Ok(Put {
@@ -300,8 +281,7 @@ impl SecretStore for EmbeddedStore {
             if after == held {
                 return Ok(());
             }
-            write.labels(secret, &held, &after)?;
-            rows::touch_secret(write.statement(), secret, now_ms)?;
+            write.labels(secret, &held, &after, now_ms)?;
             write.commit()
         })
         .await
@@ -327,6 +307,7 @@ impl SecretStore for EmbeddedStore {
         rules::check_notes(json)?;
         let (name, json) = (name.clone(), json.to_owned());
         self.write(move |write| {
+            rows::secret(write.statement(), &name)?;
             let found = rows::notes(write.statement(), &name)?.revision;
             if found != expected_revision {
                 return Err(rules::notes_revision_differs(expected_revision, found));
@@ -341,6 +322,32 @@ impl SecretStore for EmbeddedStore {
         })
         .await
     }
+}
+
+/// Stores a version that is not there yet or has no value yet, and moves labels to it.
+fn store_version(
+    write: &Write<'_>,
+    found: &Found,
+    id: &VersionId,
+    sealed: &[u8],
+    labels: &[&str],
+    now_ms: u64,
+) -> Result<PutLabels, StoreError> {
+    let after = rules::put(&found.held, id, labels)?;
+    let secret = found.secret;
+    if found.version.is_some() {
+        rows::fill_version(write.statement(), secret, id, sealed)?;
+    } else {
+        if rows::version_count(write.statement(), secret)? >= limits::VERSIONS_MAX {
+            return Err(rules::too_many_versions());
+        }
+        rows::insert_version(write.statement(), secret, id, Some(sealed), now_ms)?;
+    }
+    write.labels(secret, &found.held, &after.held, now_ms)?;
+    if let Some(old_until_ms) = rules::old_until_ms(now_ms) {
+        rows::remove_old_versions(write.statement(), secret, old_until_ms)?;
+    }
+    Ok(after)
 }
 
 fn holds(stored: &SecretString, value: &SecretString) -> bool {
@@ -362,15 +369,10 @@ fn open_key(
     connection: &Connection,
     master: &MasterKey,
 ) -> Result<DataKey, OpenError> {
-    let failed = file::database_error(path);
-    // Asked again through SQLite, because the log may hold a newer header than the file.
-    let version = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(&failed)?;
-    file::check_schema_version(path, version)?;
+    file::schema_version(path, connection)?;
     let wrapped: Vec<u8> = connection
         .query_row("SELECT wrapped_data_key FROM store", [], |row| row.get(0))
-        .map_err(&failed)?;
+        .map_err(file::database_error(path))?;
     DataKey::unwrap(&wrapped, master).map_err(|seal::Broken| OpenError::WrongMasterKey {
         path: path.to_owned(),
     })

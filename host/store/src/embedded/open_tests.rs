@@ -231,13 +231,13 @@ async fn foreign_files_are_refused() {
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let home = Home::with_a_store().await;
-    run(&home.path(), "PRAGMA user_version = 2");
+    run(&home.path(), "PRAGMA user_version = 3");
     let newer = |error: &OpenError| {
         matches!(
             error,
             OpenError::NewerSchema {
-                found: 2,
-                supported: 1,
+                found: 3,
+                supported: 2,
                 ..
             }
         )

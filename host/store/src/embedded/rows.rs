@@ -7,8 +7,10 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use super::errors::{impossible_row, statement};
 use crate::error::StoreError;
 use crate::limits;
-use crate::rules::{self, Held};
-use crate::types::{Notes, SecretDescription, SecretName, VersionDescription, VersionId, Which};
+use crate::rules::{self, CurrentMove, Held};
+use crate::service::{self, Deletion, NewRecord};
+use crate::tags::Tags;
+use crate::types::{Notes, SecretName, VersionId, Which};
 
 /// A version as it lies in its row.
 pub(super) struct VersionRow {
@@ -47,71 +49,79 @@ pub(super) fn find(
     })
 }
 
+/// A secret's row number, whether or not it is marked for deletion.
 pub(super) fn find_secret(
     connection: &Connection,
     name: &SecretName,
-) -> Result<Option<i64>, StoreError> {
+) -> Result<Option<(i64, Option<Deletion>)>, StoreError> {
     one(
         connection,
-        "SELECT id FROM secret WHERE name = ?1",
+        "SELECT id, deleted_at_ms, deletion_due_at_ms FROM secret WHERE name = ?1",
         [name.as_str()],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, deletion(row.get(1)?, row.get(2)?))),
     )
 }
 
-/// The row number of a secret that has to exist.
+pub(super) fn deletion(deleted_at_ms: Option<i64>, due_at_ms: Option<i64>) -> Option<Deletion> {
+    Some(Deletion {
+        deleted_at_ms: unsigned(deleted_at_ms?),
+        due_at_ms: unsigned(due_at_ms?),
+    })
+}
+
+/// The row number of a secret that has to exist and must not be marked for deletion.
 pub(super) fn secret(connection: &Connection, name: &SecretName) -> Result<i64, StoreError> {
-    find_secret(connection, name)?.ok_or_else(|| rules::no_secret(name))
+    let found = find_secret(connection, name)?;
+    let (secret, deletion) = found.ok_or_else(|| rules::no_secret(name))?;
+    match deletion {
+        None => Ok(secret),
+        Some(_) => Err(service::rules::marked_for_deletion()),
+    }
 }
 
-pub(super) fn describe(
-    connection: &Connection,
-    name: &SecretName,
-) -> Result<SecretDescription, StoreError> {
-    let row = one(
-        connection,
-        "SELECT id, name, description, created_at_ms, changed_at_ms FROM secret WHERE name = ?1",
-        [name.as_str()],
-        SecretRow::read,
-    )?;
-    description(connection, row.ok_or_else(|| rules::no_secret(name))?)
-}
-
-pub(super) fn list(connection: &Connection) -> Result<Vec<SecretDescription>, StoreError> {
-    let rows = all(
-        connection,
-        "SELECT id, name, description, created_at_ms, changed_at_ms FROM secret ORDER BY name",
-        [],
-        SecretRow::read,
-    )?;
-    rows.into_iter()
-        .map(|row| description(connection, row))
-        .collect()
-}
-
+/// A secret whose versions and tags follow.
 pub(super) fn insert_secret(
     connection: &Connection,
     name: &SecretName,
-    description: Option<&str>,
+    new: &NewRecord,
     now_ms: u64,
 ) -> Result<i64, StoreError> {
+    let current_since_ms = new.value.as_ref().map(|_| signed(now_ms));
     execute(
         connection,
-        "INSERT INTO secret (name, description, created_at_ms, changed_at_ms) VALUES (?1, ?2, ?3, ?3)",
-        params![name.as_str(), description, signed(now_ms)],
+        "INSERT INTO secret (name, description, kms_key_id, created_at_ms, changed_at_ms, current_since_ms)
+         VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+        params![
+            name.as_str(),
+            new.description,
+            new.kms_key_id,
+            signed(now_ms),
+            current_since_ms
+        ],
     )?;
     Ok(connection.last_insert_rowid())
 }
 
+/// Dates a change, and what AWSCURRENT's move means.
 pub(super) fn touch_secret(
     connection: &Connection,
     secret: i64,
+    current: CurrentMove,
     now_ms: u64,
 ) -> Result<(), StoreError> {
     execute(
         connection,
-        "UPDATE secret SET changed_at_ms = ?2 WHERE id = ?1",
-        params![secret, signed(now_ms)],
+        "UPDATE secret SET
+             changed_at_ms = ?2,
+             current_since_ms = iif(?3, ?2, current_since_ms),
+             rotated_at_ms = iif(?4, ?2, rotated_at_ms)
+         WHERE id = ?1",
+        params![
+            secret,
+            signed(now_ms),
+            current != CurrentMove::None,
+            current == CurrentMove::Rotation
+        ],
     )
 }
 
@@ -131,6 +141,16 @@ fn version(
             })
         },
     )
+}
+
+pub(super) fn version_count(connection: &Connection, secret: i64) -> Result<usize, StoreError> {
+    let count = one(
+        connection,
+        "SELECT count(*) FROM version WHERE secret_id = ?1",
+        [secret],
+        |row| row.get(0),
+    )?;
+    Ok(usize::try_from(count.unwrap_or(0_i64)).unwrap_or(0))
 }
 
 /// Inserts a version; without `sealed` it is one that has no value yet.
@@ -180,7 +200,7 @@ pub(super) fn remove_old_versions(
     )
 }
 
-fn held(connection: &Connection, secret: i64) -> Result<Held, StoreError> {
+pub(super) fn held(connection: &Connection, secret: i64) -> Result<Held, StoreError> {
     let labels: Vec<(String, String)> = all(
         connection,
         "SELECT label, version_id FROM label WHERE secret_id = ?1",
@@ -220,6 +240,170 @@ pub(super) fn remove_label(
     )
 }
 
+pub(super) fn tags(connection: &Connection, secret: i64) -> Result<Tags, StoreError> {
+    let tags: Vec<(String, String)> = all(
+        connection,
+        "SELECT key, value FROM tag WHERE secret_id = ?1",
+        [secret],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(tags.into_iter().collect())
+}
+
+/// Adds a tag, or gives the one with this key the new value.
+pub(super) fn set_tag(
+    connection: &Connection,
+    secret: i64,
+    key: &str,
+    value: &str,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "INSERT INTO tag (secret_id, key, value) VALUES (?1, ?2, ?3)
+         ON CONFLICT (secret_id, key) DO UPDATE SET value = excluded.value",
+        params![secret, key, value],
+    )
+}
+
+pub(super) fn remove_tag(
+    connection: &Connection,
+    secret: i64,
+    key: &str,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "DELETE FROM tag WHERE secret_id = ?1 AND key = ?2",
+        params![secret, key],
+    )
+}
+
+pub(super) fn update_details(
+    connection: &Connection,
+    secret: i64,
+    description: Option<&str>,
+    kms_key_id: Option<&str>,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE secret SET description = ifnull(?2, description), kms_key_id = ifnull(?3, kms_key_id)
+         WHERE id = ?1",
+        params![secret, description, kms_key_id],
+    )
+}
+
+/// Marks a secret for deletion, or takes the mark off.
+pub(super) fn mark(
+    connection: &Connection,
+    secret: i64,
+    deletion: Option<Deletion>,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE secret SET deleted_at_ms = ?2, deletion_due_at_ms = ?3 WHERE id = ?1",
+        params![
+            secret,
+            deletion.map(|deletion| signed(deletion.deleted_at_ms)),
+            deletion.map(|deletion| signed(deletion.due_at_ms))
+        ],
+    )
+}
+
+/// The statements that remove a secret which is marked for deletion.
+pub(super) const REMOVE: [&str; 4] = [
+    "DELETE FROM label WHERE secret_id = ?1",
+    "DELETE FROM version WHERE secret_id = ?1",
+    "DELETE FROM tag WHERE secret_id = ?1",
+    "DELETE FROM secret WHERE id = ?1",
+];
+
+/// The secrets whose deletion is due.
+pub(super) fn due(connection: &Connection, now_ms: u64) -> Result<Vec<(i64, String)>, StoreError> {
+    all(
+        connection,
+        "SELECT id, name FROM secret WHERE deletion_due_at_ms <= ?1 ORDER BY name",
+        [signed(now_ms)],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// The settings of a secret's rotation, as JSON.
+pub(super) fn rotation(connection: &Connection, secret: i64) -> Result<Option<String>, StoreError> {
+    let rotation = one(
+        connection,
+        "SELECT rotation FROM secret WHERE id = ?1",
+        [secret],
+        |row| row.get(0),
+    )?;
+    Ok(rotation.flatten())
+}
+
+pub(super) fn set_rotation(
+    connection: &Connection,
+    secret: i64,
+    settings: &str,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE secret SET rotation = ?2, rotation_set_at_ms = ?3 WHERE id = ?1",
+        params![secret, settings, signed(now_ms)],
+    )
+}
+
+pub(super) fn resource_policy(
+    connection: &Connection,
+    secret: i64,
+) -> Result<Option<String>, StoreError> {
+    let policy = one(
+        connection,
+        "SELECT resource_policy FROM secret WHERE id = ?1",
+        [secret],
+        |row| row.get(0),
+    )?;
+    Ok(policy.flatten())
+}
+
+pub(super) fn set_resource_policy(
+    connection: &Connection,
+    secret: i64,
+    policy: Option<&str>,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE secret SET resource_policy = ?2 WHERE id = ?1",
+        params![secret, policy],
+    )
+}
+
+/// The end of a secret's ARN, and when it was last read.
+pub(super) fn arn_suffix_and_access(
+    connection: &Connection,
+    secret: i64,
+) -> Result<(String, Option<u64>), StoreError> {
+    let found = one(
+        connection,
+        "SELECT arn_suffix, accessed_at_ms FROM secret WHERE id = ?1",
+        [secret],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let (suffix, accessed_at_ms): (String, Option<i64>) =
+        found.ok_or_else(|| impossible_row("a secret went in the middle of a transaction"))?;
+    Ok((suffix, accessed_at_ms.map(unsigned)))
+}
+
+/// Reads are not changes: the date of the last change stays.
+pub(super) fn date_access(
+    connection: &Connection,
+    secret: i64,
+    at_ms: u64,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE secret SET accessed_at_ms = ?2 WHERE id = ?1",
+        params![secret, signed(at_ms)],
+    )
+}
+
 pub(super) fn notes(connection: &Connection, name: &SecretName) -> Result<Notes, StoreError> {
     let notes = one(
         connection,
@@ -247,64 +431,7 @@ pub(super) fn replace_notes(
     )
 }
 
-/// Answered by the index `version_summary` alone: a secret has a hundred values and more, and none of them is read.
-const VERSION_SUMMARIES: &str = "SELECT id, sealed IS NOT NULL, created_at_ms FROM version WHERE secret_id = ?1 ORDER BY ordinal";
-
-struct SecretRow {
-    id: i64,
-    name: String,
-    description: Option<String>,
-    created_at_ms: i64,
-    changed_at_ms: i64,
-}
-
-impl SecretRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            description: row.get(2)?,
-            created_at_ms: row.get(3)?,
-            changed_at_ms: row.get(4)?,
-        })
-    }
-}
-
-fn description(
-    connection: &Connection,
-    secret: SecretRow,
-) -> Result<SecretDescription, StoreError> {
-    let name = SecretName::new(secret.name).map_err(|error| {
-        impossible_row("the store holds a secret with an impossible name").with_source(error)
-    })?;
-    let held = held(connection, secret.id)?;
-    let versions: Vec<(String, bool, i64)> =
-        all(connection, VERSION_SUMMARIES, [secret.id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
-    let versions = versions
-        .into_iter()
-        .map(|(id, has_value, created_at_ms)| {
-            let id = version_id(id)?;
-            Ok(VersionDescription {
-                labels: rules::labels_of(&held, &id),
-                id,
-                has_value,
-                created_at_ms: unsigned(created_at_ms),
-            })
-        })
-        .collect::<Result<_, StoreError>>()?;
-    Ok(SecretDescription {
-        name,
-        description: secret.description,
-        created_at_ms: unsigned(secret.created_at_ms),
-        changed_at_ms: unsigned(secret.changed_at_ms),
-        rotation_enabled: None,
-        versions,
-    })
-}
-
-fn one<T>(
+pub(super) fn one<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -317,7 +444,7 @@ fn one<T>(
         .map_err(statement)
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -328,40 +455,26 @@ fn all<T>(
     rows.collect::<Result<_, _>>().map_err(statement)
 }
 
-fn execute(connection: &Connection, sql: &str, params: impl Params) -> Result<(), StoreError> {
+pub(super) fn execute(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<(), StoreError> {
     let mut prepared = connection.prepare_cached(sql).map_err(statement)?;
     prepared.execute(params).map(drop).map_err(statement)
 }
 
-fn version_id(id: String) -> Result<VersionId, StoreError> {
+pub(super) fn version_id(id: String) -> Result<VersionId, StoreError> {
     VersionId::new(id).map_err(|error| {
         impossible_row("the store holds a version with an impossible id").with_source(error)
     })
 }
 
 /// SQLite's integers are signed; a time or revision beyond them is further away than any clock.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn unsigned(number: i64) -> u64 {
+pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::embedded::schema;
-
-    #[test]
-    fn a_description_reads_no_page_of_values() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(schema::TABLES).unwrap();
-        let explain = format!("EXPLAIN QUERY PLAN {VERSION_SUMMARIES}");
-        let plan: Vec<String> = all(&connection, &explain, [1], |row| row.get("detail")).unwrap();
-        assert_eq!(
-            plan,
-            ["SEARCH version USING COVERING INDEX version_summary (secret_id=?)"]
-        );
-    }
 }

@@ -7,10 +7,17 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
+use super::failpoint;
+
 /// "KeyT" in ASCII: marks the file as ours (bytes 68 to 71 of its header).
 pub(super) const APPLICATION_ID: u32 = 0x4b65_7954;
-/// Rises when the tables change (bytes 60 to 63 of the header); a file of a later version is refused.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+/// Rises when the tables change (bytes 60 to 63 of the header); a file of a later version is refused, one of an
+/// earlier version is brought up to date when it is opened.
+pub(super) const SCHEMA_VERSION: u32 = 2;
+/// The statements that make each schema version out of the one before it, the first one out of nothing. A new file
+/// goes through all of them, so that it cannot differ from one that has grown. What stands here was released: another
+/// change is another version.
+pub(super) const STEPS: [&str; SCHEMA_VERSION as usize] = [TABLES, SERVICE];
 
 /// How long a statement waits for another process's write. A write takes milliseconds, so a store that is locked
 /// for longer has a stuck or stopped owner, and the caller should hear of it.
@@ -19,7 +26,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Notes, descriptions, names and labels stay legible: they hold no values, on AWS they are readable by whoever may
 /// describe a secret, and a store whose key is lost or elsewhere can then still be diagnosed with any SQLite tool.
 /// Sealing them would not protect them from being altered either, as labels have to be readable by the schema.
-pub(super) const TABLES: &str = "
+const TABLES: &str = "
 CREATE TABLE store (
     only_row         INTEGER PRIMARY KEY CHECK (only_row = 1),
     wrapped_data_key BLOB NOT NULL
@@ -75,6 +82,83 @@ BEGIN SELECT RAISE(ABORT, 'AWSCURRENT needs a value') WHERE NEW.label <> 'AWSCUR
     SELECT 1 FROM version WHERE secret_id = NEW.secret_id AND id = NEW.version_id AND sealed IS NOT NULL
 ); END;
 ";
+
+/// What a service keeps of a secret beside its versions. An ARN ends in six characters that tell a secret from an
+/// earlier one of the same name, so every secret gets them once. Only a secret that is marked for deletion may lose
+/// AWSCURRENT, and then nothing is written under it any more.
+const SERVICE: &str = "
+ALTER TABLE secret ADD COLUMN arn_suffix TEXT NOT NULL DEFAULT '';
+ALTER TABLE secret ADD COLUMN kms_key_id TEXT;
+ALTER TABLE secret ADD COLUMN rotation TEXT;
+ALTER TABLE secret ADD COLUMN rotation_set_at_ms INTEGER;
+ALTER TABLE secret ADD COLUMN resource_policy TEXT;
+ALTER TABLE secret ADD COLUMN current_since_ms INTEGER;
+ALTER TABLE secret ADD COLUMN rotated_at_ms INTEGER;
+ALTER TABLE secret ADD COLUMN accessed_at_ms INTEGER;
+ALTER TABLE secret ADD COLUMN deleted_at_ms INTEGER;
+ALTER TABLE secret ADD COLUMN deletion_due_at_ms INTEGER
+    CHECK ((deletion_due_at_ms IS NULL) = (deleted_at_ms IS NULL));
+
+CREATE TABLE tag (
+    secret_id INTEGER NOT NULL REFERENCES secret (id),
+    key       TEXT NOT NULL,
+    value     TEXT NOT NULL,
+    PRIMARY KEY (secret_id, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER every_secret_has_an_arn
+AFTER INSERT ON secret WHEN NEW.arn_suffix = ''
+BEGIN UPDATE secret SET arn_suffix = lower(hex(randomblob(3))) WHERE id = NEW.id; END;
+
+UPDATE secret SET
+    arn_suffix = lower(hex(randomblob(3))),
+    current_since_ms = (
+        SELECT version.created_at_ms FROM label JOIN version
+        ON version.secret_id = label.secret_id AND version.id = label.version_id
+        WHERE label.secret_id = secret.id AND label.label = 'AWSCURRENT'
+    );
+
+CREATE TRIGGER an_arn_never_changes
+BEFORE UPDATE OF arn_suffix ON secret WHEN OLD.arn_suffix <> ''
+BEGIN SELECT RAISE(ABORT, 'an ARN never changes'); END;
+
+DROP TRIGGER current_is_never_removed;
+
+CREATE TRIGGER current_is_removed_only_with_its_secret
+BEFORE DELETE ON label WHEN OLD.label = 'AWSCURRENT'
+BEGIN SELECT RAISE(ABORT, 'AWSCURRENT can only be moved') WHERE NOT EXISTS (
+    SELECT 1 FROM secret WHERE id = OLD.secret_id AND deleted_at_ms IS NOT NULL
+); END;
+
+CREATE TRIGGER a_deleted_secret_gets_no_version
+BEFORE INSERT ON version
+BEGIN SELECT RAISE(ABORT, 'the secret is marked for deletion') WHERE EXISTS (
+    SELECT 1 FROM secret WHERE id = NEW.secret_id AND deleted_at_ms IS NOT NULL
+); END;
+
+CREATE TRIGGER a_deleted_secret_gets_no_value
+BEFORE UPDATE ON version
+BEGIN SELECT RAISE(ABORT, 'the secret is marked for deletion') WHERE EXISTS (
+    SELECT 1 FROM secret WHERE id = NEW.secret_id AND deleted_at_ms IS NOT NULL
+); END;
+
+CREATE TRIGGER a_deleted_secret_gets_no_label
+BEFORE INSERT ON label
+BEGIN SELECT RAISE(ABORT, 'the secret is marked for deletion') WHERE EXISTS (
+    SELECT 1 FROM secret WHERE id = NEW.secret_id AND deleted_at_ms IS NOT NULL
+); END;
+";
+
+/// Makes the tables of `version` those of this code; 0 is a file without any. The caller's transaction makes the whole
+/// of it durable or nothing.
+pub(super) fn bring_up_to_date(connection: &Connection, version: u32) -> rusqlite::Result<()> {
+    for step in STEPS.iter().skip(version as usize) {
+        failpoint::pass();
+        connection.execute_batch(step)?;
+    }
+    failpoint::pass();
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION)
+}
 
 /// A connection that writes: WAL, so that readers never wait, and a commit that is on the disk before it returns.
 pub(super) fn writing(path: &Path) -> rusqlite::Result<Connection> {

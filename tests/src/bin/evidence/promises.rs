@@ -92,7 +92,9 @@ const CUT: &[&str] = &[
 ];
 const STORE_KILLED: &[&str] = &[
     "store, killed between statements",
+    "store, service killed between statements",
     "store, killed while created",
+    "store, killed while brought up to date",
 ];
 const STORE_KILLED_AT_RANDOM: &[&str] = &["store, killed under load"];
 const FUZZ: &[&str] = &[

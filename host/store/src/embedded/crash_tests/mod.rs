@@ -2,7 +2,9 @@
 //! between any two statements, or at random times, or lets two of them work at once, and then reads the file. What
 //! must be in it is told by the memory store, which ran the same script.
 
+mod at_service;
 mod at_statements;
+mod at_upgrade;
 mod under_load;
 
 use std::env;
