@@ -121,3 +121,32 @@ async fn runs_of_one_secret_follow_each_other() {
     one_run_at_a_time(&new_embedded().await).await;
     one_run_at_a_time(&new_memory().await).await;
 }
+
+/// Not a case of the suite: AWS tells no number.
+#[tokio::test]
+async fn the_memory_store_has_5000_versions_of_a_secret_at_most() {
+    let subject = new_memory().await;
+    let name = SecretName::new("a").unwrap();
+    let put = async |number: usize| {
+        let id = VersionId::new(format!("{number:032}")).unwrap();
+        let value = "value".into();
+        subject.store.put(&name, &id, &value, &["MINE"]).await
+    };
+    let new = NewSecret {
+        id: VersionId::new("0".repeat(32)).unwrap(),
+        value: "value".into(),
+        description: None,
+    };
+    subject.store.create_secret(&name, new).await.unwrap();
+    for number in 1..5_000 {
+        put(number).await.unwrap();
+    }
+    let refused = put(5_000).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::LimitExceeded);
+    assert!(!put(4_999).await.unwrap().stored);
+    subject.clock.advance_ms(24 * 60 * 60 * 1_000);
+    subject
+        .reserve(&name, &VersionId::new("5".repeat(32)).unwrap())
+        .await
+        .unwrap();
+}

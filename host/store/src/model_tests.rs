@@ -58,6 +58,11 @@ enum Call {
         revision: u64,
         note: u8,
     },
+    /// Without a value the tag is removed.
+    Tag {
+        key: u8,
+        value: Option<u8>,
+    },
     GetByLabel {
         label: &'static str,
     },
@@ -81,6 +86,8 @@ fn call() -> impl Strategy<Value = Call> {
         1 => id().prop_map(|id| Call::Reserve { id }),
         1 => (0..4_u64, any::<u8>())
             .prop_map(|(revision, note)| Call::WriteNotes { revision, note }),
+        1 => (0..4_u8, prop::option::weighted(0.7, any::<u8>()))
+            .prop_map(|(key, value)| Call::Tag { key, value }),
         1 => label().prop_map(|label| Call::GetByLabel { label }),
         1 => (id(), label()).prop_map(|(id, label)| Call::GetByBoth { id, label }),
     ]
@@ -162,6 +169,7 @@ impl Store {
                 let written = store.write_notes(name, *revision, &json).await;
                 said(written.map(|revision| revision.to_string()))
             }
+            Call::Tag { key, value } => done(self.tag(name, key.to_string(), *value).await),
             Call::GetByLabel { label } => {
                 said(self.read(name, &Which::Label((*label).to_owned())).await)
             }
@@ -169,6 +177,16 @@ impl Store {
                 self.read(name, &Which::IdWithLabel(id(*number), (*label).to_owned()))
                     .await,
             ),
+        }
+    }
+
+    async fn tag(&self, name: &SecretName, key: String, to: Option<u8>) -> Result<(), StoreError> {
+        let tags = to.map(|value| [(key.clone(), value.to_string())].into());
+        match (self, tags) {
+            (Self::Embedded(store), Some(tags)) => store.tag(name, &tags).await,
+            (Self::Memory(store), Some(tags)) => store.tag(name, &tags).await,
+            (Self::Embedded(store), None) => store.untag(name, &[key]).await,
+            (Self::Memory(store), None) => store.untag(name, &[key]).await,
         }
     }
 

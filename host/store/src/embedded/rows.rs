@@ -181,6 +181,19 @@ pub(super) fn fill_version(
     )
 }
 
+/// Removes a version that carries no label.
+pub(super) fn remove_version(
+    connection: &Connection,
+    secret: i64,
+    id: &VersionId,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "DELETE FROM version WHERE secret_id = ?1 AND id = ?2",
+        params![secret, id.as_str()],
+    )
+}
+
 /// Removes the versions that carry no label, are not among the newest, and were stored at `old_until_ms` or before.
 pub(super) fn remove_old_versions(
     connection: &Connection,

@@ -358,6 +358,32 @@ impl EmbeddedStore {
         .await
     }
 
+    /// Takes an announced version back: AWS's service does so with the one under which it only tests a secret. A
+    /// version that has a value stays, whatever becomes of its rotation.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such secret or version; `InvalidRequest` if the version has a value.
+    pub async fn withdraw(&self, name: &SecretName, id: &VersionId) -> Result<(), StoreError> {
+        let (name, id, now_ms) = (name.clone(), id.clone(), self.clock.now_ms());
+        self.write(move |write| {
+            let which = Which::Id(id.clone());
+            let found = rows::find(write.statement(), &name, Some(&which))?;
+            match found.version {
+                None => return Err(rules::no_version(&id)),
+                Some(version) if version.sealed.is_some() => {
+                    return Err(service_rules::has_a_value(&id));
+                }
+                Some(_) => {}
+            }
+            let mut after = found.held.clone();
+            after.retain(|_, holder| *holder != id);
+            write.labels(found.secret, &found.held, &after, now_ms)?;
+            rows::remove_version(write.statement(), found.secret, &id)?;
+            write.commit()
+        })
+        .await
+    }
+
     /// The resource policy of a secret, as it was written.
     ///
     /// # Errors
@@ -415,11 +441,14 @@ impl EmbeddedStore {
     }
 }
 
-/// What a call that made a secret would have left.
+/// Whether the call that made a secret can have been this one. Tags and a key that it did not name may have come later.
 fn same_details(record: &SecretRecord, new: &NewRecord) -> bool {
+    let (held, wanted) = (&record.description.tags, &new.tags);
     record.description.description == new.description
-        && record.kms_key_id == new.kms_key_id
-        && record.description.tags == new.tags
+        && (new.kms_key_id.is_none() || record.kms_key_id == new.kms_key_id)
+        && wanted
+            .iter()
+            .all(|(key, value)| held.get(key) == Some(value))
 }
 
 fn checked(settings: &RotationSettings) -> Result<String, StoreError> {

@@ -31,7 +31,7 @@ pub(crate) fn day(number: u64) -> Day {
     let month = if month > 12 { month - 12 } else { month };
     // January and February belong to the March year before.
     let year = year_of_era + u64::from(month <= 2);
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let days_in_month = match month {
         2 if leap => 29,
         2 => 28,

@@ -5,7 +5,7 @@ use super::{Deletion, ListQuery, NewRecord, PAGE_MAX, Recovery, RotationSettings
 use crate::error::{ErrorKind, StoreError};
 use crate::rules;
 use crate::tags;
-use crate::types::SecretName;
+use crate::types::{SecretName, VersionId};
 
 /// The window in which a deleted secret can be restored.
 const RECOVERY_DAYS: std::ops::RangeInclusive<u64> = 7..=30;
@@ -94,6 +94,14 @@ pub(crate) fn name_waits_for_deletion(name: &SecretName) -> StoreError {
         "restore it, delete it without recovery, or choose another name",
     )
     .for_clients("You can't create this secret because a secret with this name is already scheduled for deletion.")
+}
+
+pub(crate) fn has_a_value(id: &VersionId) -> StoreError {
+    StoreError::new(
+        ErrorKind::InvalidRequest,
+        format!("version {id} has a value and is not taken back"),
+        "move its labels",
+    )
 }
 
 fn check_details(description: Option<&str>, kms_key_id: Option<&str>) -> Result<(), StoreError> {

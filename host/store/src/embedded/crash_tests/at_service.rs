@@ -32,6 +32,7 @@ enum Step {
     UpdateValue,
     SetRotation,
     BeginRotation,
+    Withdraw,
     SetPolicy,
     Access,
     Delete(Recovery),
@@ -51,6 +52,7 @@ const SCRIPT: &[Step] = &[
     Step::UpdateValue,
     Step::SetRotation,
     Step::BeginRotation,
+    Step::Withdraw,
     Step::SetPolicy,
     Step::Access,
     Step::Delete(Recovery::Days(30)),
@@ -124,6 +126,7 @@ async fn perform(store: &EmbeddedStore, step: Step) {
             let begun = store.begin_rotation(&name, &id(3), &settings(7)).await;
             begun.map(|begun| assert!(begun))
         }
+        Step::Withdraw => store.withdraw(&name, &id(3)).await,
         Step::SetPolicy => {
             let policy =
                 r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}"#;

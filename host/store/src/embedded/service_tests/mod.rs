@@ -1,5 +1,9 @@
-//! What the embedded store keeps as a service: secrets without a value, deletion and its end, updates, rotation
-//! settings, reads by clients, policies. Each refusal has AWS's name and its words.
+//! What the embedded store keeps as a service: secrets without a value, updates, reads by clients, policies; deletion,
+//! rotation and lists in modules of their own. Each refusal has AWS's name and its words.
+
+mod deletion;
+mod listing;
+mod rotation;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,24 +17,22 @@ use crate::error::StoreError;
 use crate::labels::{CURRENT, PENDING, PREVIOUS};
 use crate::limits;
 use crate::service::schedule::RotationRules;
-use crate::service::{NewRecord, Recovery, RotationSettings, SecretRecord, Update};
+use crate::service::{NewRecord, RotationSettings, SecretRecord, Update};
 use crate::store::SecretStore;
 use crate::types::{SecretName, VersionId, Which};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Ten in the morning, UTC.
 const START_MS: u64 = 20_000 * DAY_MS + 10 * 60 * 60 * 1_000;
-const MARKED: &str =
-    "You can't perform this operation on the secret because it was marked for deletion.";
 
-pub(super) struct Bench {
-    pub(super) store: EmbeddedStore,
-    pub(super) clock: Arc<ManualClock>,
+struct Bench {
+    store: EmbeddedStore,
+    clock: Arc<ManualClock>,
     _dir: TempDir,
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at_ms(START_MS));
         let master = MasterKey::generate().unwrap();
@@ -59,6 +61,14 @@ impl Bench {
         self.store.put(&name, &id, &value, labels).await.map(drop)
     }
 
+    async fn promote(&self, from: u32, to: u32) {
+        let (from, to) = (id(from), id(to));
+        self.store
+            .move_label(&name(), CURRENT, Some(&from), Some(&to))
+            .await
+            .unwrap();
+    }
+
     async fn record(&self) -> SecretRecord {
         self.store.record(&name()).await.unwrap()
     }
@@ -81,7 +91,7 @@ fn value(number: u32) -> SecretString {
     SecretString::from(format!("value {number}"))
 }
 
-pub(super) fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+fn tags(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
     pairs.iter().map(owned).collect()
 }
@@ -170,7 +180,7 @@ async fn creating_again_is_the_same_call_only_with_the_same_content() {
             ..new()
         },
         NewRecord {
-            kms_key_id: None,
+            kms_key_id: Some("alias/other".to_owned()),
             ..new()
         },
         NewRecord {
@@ -185,123 +195,10 @@ async fn creating_again_is_the_same_call_only_with_the_same_content() {
         );
     }
     assert_eq!(bench.record().await, before);
-}
-
-#[tokio::test]
-async fn a_deleted_secret_is_only_described() {
-    let bench = Bench::with_secret().await;
-    let (store, name) = (&bench.store, name());
-    bench.put(2, &[PENDING]).await.unwrap();
-    let before = bench.record().await;
-    let deletion = store.delete(&name, Recovery::Days(7)).await.unwrap();
-    assert_eq!(deletion.deleted_at_ms, START_MS);
-    assert_eq!(deletion.due_at_ms, START_MS + 7 * DAY_MS);
-    let marked = bench.record().await;
-    assert_eq!(marked.deletion, Some(deletion));
-    assert_eq!(marked.description.versions, before.description.versions);
-    assert_eq!(store.describe(&name).await.unwrap(), marked.description);
-    assert_eq!(store.notes(&name).await.unwrap().revision, 0);
-    assert!(store.list().await.unwrap().is_empty());
-
-    let update = Update {
-        description: Some("other".to_owned()),
-        ..Update::default()
-    };
-    let current = Which::current();
-    for refused in [
-        store.get(&name, &current).await.map(drop),
-        store.access(&name, &current).await.map(drop),
-        bench.put(3, &[]).await,
-        bench.put(2, &[PENDING]).await,
-        store
-            .move_label(&name, CURRENT, Some(&id(1)), Some(&id(2)))
-            .await,
-        store.reserve(&name, &id(3)).await,
-        store.begin_run(&name).await.map(drop),
-        store.write_notes(&name, 0, "{}").await.map(drop),
-        store.update(&name, update).await.map(drop),
-        store.tag(&name, &tags(&[("b", "")])).await,
-        store.untag(&name, &["a".to_owned()]).await,
-        store.set_rotation(&name, &every(1)).await,
-        store
-            .begin_rotation(&name, &id(3), &every(1))
-            .await
-            .map(drop),
-        store.resource_policy(&name).await.map(drop),
-        store.set_resource_policy(&name, None, false).await,
-    ] {
-        assert_refused(refused, "InvalidRequestException", MARKED);
-    }
-    assert_refused(
-        bench.create(new()).await,
-        "InvalidRequestException",
-        "You can't create this secret because a secret with this name is already scheduled for deletion.",
-    );
-    assert_refused(
-        store.delete(&name, Recovery::Days(30)).await,
-        "InvalidRequestException",
-        "You can't perform this operation on the secret because it was already scheduled for deletion.",
-    );
-    assert_eq!(bench.record().await, marked);
-
-    store.restore(&name).await.unwrap();
-    assert_eq!(bench.record().await, before);
-    assert!(store.get(&name, &current).await.is_ok());
-    store.restore(&name).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_secret_is_gone_once_its_deletion_is_due() {
-    let bench = Bench::with_secret().await;
-    let (store, name) = (&bench.store, name());
-    let kept = SecretName::new("shop/kept").unwrap();
-    store.create_record(&kept, new()).await.unwrap();
-    store.delete(&name, Recovery::Days(7)).await.unwrap();
-    bench.clock.advance_ms(7 * DAY_MS - 1);
-    assert!(store.purge_due().await.unwrap().is_empty());
-    bench.clock.advance_ms(1);
-    assert_eq!(
-        store.restore(&name).await.unwrap_err().code(),
-        "ResourceNotFoundException"
-    );
-    assert_eq!(store.purge_due().await.unwrap(), [name.clone()]);
-    assert_eq!(
-        store.record(&name).await.unwrap_err().code(),
-        "ResourceNotFoundException"
-    );
-    assert!(store.purge_due().await.unwrap().is_empty());
-    assert!(store.get(&kept, &Which::current()).await.is_ok());
-}
-
-#[tokio::test]
-async fn a_name_is_free_again_and_gets_another_arn() {
-    let bench = Bench::with_secret().await;
-    let (store, name) = (&bench.store, name());
-    let first = bench.record().await.arn_suffix;
-    bench.put(2, &[PENDING]).await.unwrap();
-    let deletion = store.delete(&name, Recovery::None).await.unwrap();
-    assert_eq!(deletion.due_at_ms, START_MS);
-    assert_eq!(
-        store
-            .delete(&name, Recovery::None)
-            .await
-            .unwrap_err()
-            .code(),
-        "ResourceNotFoundException"
-    );
-    let second = bench.create(new()).await.unwrap();
-    assert_ne!(second, first);
-    assert_eq!(bench.record().await.description.versions.len(), 1);
-    // Marked, then removed at once.
-    store.delete(&name, Recovery::Days(30)).await.unwrap();
-    store.delete(&name, Recovery::None).await.unwrap();
-    bench.create(new()).await.unwrap();
-    // Due, and nobody has removed it yet.
-    store.delete(&name, Recovery::Days(7)).await.unwrap();
-    bench.clock.advance_ms(7 * DAY_MS);
-    let third = bench.create(new()).await.unwrap();
-    let record = bench.record().await;
-    assert_eq!((record.arn_suffix, record.deletion), (third, None));
+    // What came later makes no other call of it.
+    let later = tags(&[("b", "2")]);
+    bench.store.tag(&name(), &later).await.unwrap();
+    assert_eq!(bench.create(new()).await.unwrap(), suffix);
 }
 
 #[tokio::test]
@@ -362,77 +259,6 @@ async fn an_update_uses_no_id_twice_and_is_one_change() {
     let after = bench.record().await;
     assert_eq!(after.kms_key_id.as_deref(), Some("alias/other"));
     assert_eq!(after.description.description.as_deref(), Some("new words"));
-}
-
-#[tokio::test]
-async fn rotations_are_announced_dated_and_planned() {
-    let bench = Bench::with_secret().await;
-    let (store, name) = (&bench.store, name());
-    assert_eq!(bench.record().await.description.rotation_enabled, None);
-    bench.clock.advance_ms(DAY_MS);
-    assert!(
-        store
-            .begin_rotation(&name, &id(2), &every(30))
-            .await
-            .unwrap()
-    );
-    let begun = bench.record().await;
-    assert_eq!(begun.description.rotation_enabled, Some(true));
-    assert_eq!(begun.current_since_ms, Some(START_MS));
-    assert!(!begun.description.version(&id(2)).unwrap().has_value);
-    let day = |number: u64| (20_000 + number) * DAY_MS;
-    let window = begun.next_rotation(START_MS).unwrap();
-    assert_eq!((window.start_ms, window.end_ms), (day(31), day(32)));
-
-    bench.clock.advance_ms(DAY_MS);
-    assert!(
-        !store
-            .begin_rotation(&name, &id(2), &every(7))
-            .await
-            .unwrap()
-    );
-    assert_refused(
-        store.begin_rotation(&name, &id(3), &every(7)).await,
-        "InvalidRequestException",
-        "A previous rotation isn't complete. That rotation will be reattempted.",
-    );
-    assert_eq!(bench.record().await, begun);
-
-    bench.put(2, &[PENDING]).await.unwrap();
-    assert_eq!(bench.record().await.rotated_at_ms, None);
-    store
-        .move_label(&name, CURRENT, Some(&id(1)), Some(&id(2)))
-        .await
-        .unwrap();
-    let rotated = bench.record().await;
-    let now_ms = START_MS + 2 * DAY_MS;
-    assert_eq!(rotated.rotated_at_ms, Some(now_ms));
-    assert_eq!(rotated.current_since_ms, Some(now_ms));
-    assert_eq!(rotated.next_rotation(now_ms).unwrap().start_ms, day(32));
-
-    bench.clock.advance_ms(DAY_MS);
-    bench.put(4, &[]).await.unwrap();
-    let by_hand = bench.record().await;
-    assert_eq!(by_hand.rotated_at_ms, Some(now_ms));
-    assert_eq!(by_hand.current_since_ms, Some(now_ms + DAY_MS));
-    // The same settings again are no change; others date the plan anew.
-    store.set_rotation(&name, &every(30)).await.unwrap();
-    assert_eq!(bench.record().await, by_hand);
-    bench.clock.advance_ms(DAY_MS);
-    let off = RotationSettings {
-        enabled: false,
-        ..every(30)
-    };
-    store.set_rotation(&name, &off).await.unwrap();
-    let off = bench.record().await;
-    assert_eq!(off.description.rotation_enabled, Some(false));
-    assert_eq!(off.next_rotation(now_ms), None);
-    bench.clock.advance_ms(DAY_MS);
-    store.set_rotation(&name, &every(30)).await.unwrap();
-    let on = bench.record().await;
-    assert_eq!(on.next_rotation(now_ms).unwrap().start_ms, day(35));
-    let wrong = store.set_rotation(&name, &every(0)).await.unwrap_err();
-    assert_eq!(wrong.code(), "InvalidParameterException");
 }
 
 #[tokio::test]
