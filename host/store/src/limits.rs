@@ -25,7 +25,7 @@ pub const NOTES_BYTES_MAX: usize = 65_536;
 /// How many versions of a secret are kept although they carry no label; older ones go, see
 /// [`VERSION_AGE_SECONDS_MIN`]. Younger ones are kept beside them, up to [`VERSIONS_MAX`].
 pub const VERSIONS_KEPT: usize = 100;
-/// Most versions of a secret. AWS refuses a put at some undocumented number of young ones. This is one put every 20
+/// Most versions of a secret. AWS refuses a put at some undocumented number of young ones. This is one put every 17
 /// seconds for a day: no emergency makes so many, and a client that writes in a loop neither fills the disk nor makes
 /// every description of the secret slow. A version that was announced can be filled beyond it.
 pub const VERSIONS_MAX: usize = 5_000;

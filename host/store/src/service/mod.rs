@@ -132,6 +132,8 @@ pub struct ListQuery {
     pub region: String,
     pub with_deleted: bool,
     pub sort_by: SortBy,
+    /// AWS does not document which way it lists where a client does not say (?): `list-secrets` without `--sort-order`
+    /// on a real account would show it. Here it is ascending.
     pub descending: bool,
     /// At most so many, 1 to 100.
     pub limit: usize,

@@ -106,6 +106,9 @@ impl Schedule {
     /// The window in which the secret is to rotate next, if it last changed, or was last put under these rules, at
     /// `since_ms`. One that is open at `now_ms` counts, one that is over does not: a rotation that was missed is made
     /// in the next.
+    ///
+    /// A rate in hours counts on from the hour of `since_ms`. AWS's guide says as well that its windows begin at
+    /// midnight, not of which day (?): `NextRotationDate` after RotateSecret with `rate(10 hours)` would show it.
     pub fn next_window(&self, since_ms: u64, now_ms: u64) -> Option<Window> {
         let (since_ms, now_ms) = (since_ms.min(FAR_MS), now_ms.min(FAR_MS));
         match &self.every {
@@ -397,6 +400,37 @@ mod tests {
         ] {
             let error = bad.schedule().unwrap_err();
             assert_eq!(error.code(), "InvalidParameterException", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_ahead_on_the_hour_and_within_one_day() {
+        let all = [
+            days(1, None),
+            days(1_000, Some("2h")),
+            rules("rate(4 hours)", None),
+            rules("rate(7 hours)", Some("7h")),
+            rules("rate(999 days)", Some("24h")),
+            rules("cron(0 0/4 * * ? *)", Some("4h")),
+            rules("cron(0 23 L * ? *)", None),
+            rules("cron(0 10 ? FEB,JUN MON#2 *)", Some("1h")),
+        ];
+        let mut now_ms = FRIDAY_MS;
+        for round in 0..2_000_u64 {
+            // Steps of some hours and minutes, which meet every hour and every day of the week.
+            now_ms += 7 * HOUR_MS + 11 * 60_000;
+            let since_ms = now_ms - (round * round * 1_009 * 60_000) % (400 * DAY_MS);
+            for rules in &all {
+                let schedule = rules.schedule().unwrap();
+                let Window { start_ms, end_ms } = schedule.next_window(since_ms, now_ms).unwrap();
+                let told = format!("{rules:?} since {since_ms} at {now_ms}: {start_ms} {end_ms}");
+                assert!(
+                    since_ms < start_ms && start_ms < end_ms && now_ms < end_ms,
+                    "{told}"
+                );
+                assert_eq!((start_ms % HOUR_MS, end_ms % HOUR_MS), (0, 0), "{told}");
+                assert_eq!(start_ms / DAY_MS, (end_ms - 1) / DAY_MS, "{told}");
+            }
         }
     }
 

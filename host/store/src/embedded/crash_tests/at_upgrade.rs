@@ -136,6 +136,16 @@ async fn a_store_that_has_grown_has_the_tables_of_a_new_one() {
         )
         .unwrap();
     assert_eq!(suffix.len(), 6, "{suffix}");
+    // A process of the earlier Keyturn that still has it open.
+    connection
+        .execute(
+            "INSERT INTO secret (name, description, created_at_ms, changed_at_ms) VALUES ('late', NULL, 1, 1)",
+            [],
+        )
+        .unwrap();
+    let sql = "SELECT length(arn_suffix) FROM secret WHERE name = 'late'";
+    let length: i64 = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(length, 6);
     assert_eq!(current_since_ms, START_MS.cast_signed() + 2);
 }
 
