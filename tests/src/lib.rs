@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod canary;
+pub mod endpoint;
 pub mod guests;
 pub mod https;
 pub mod listeners;
@@ -15,6 +16,7 @@ pub mod prober;
 pub mod proxy;
 pub mod redis;
 pub mod scratch;
+pub mod signed;
 pub mod stripe;
 pub mod tls;
 pub mod vendors;

@@ -10,12 +10,15 @@ use keyturn_policy::{capability::Capability, grant::Grant, password::PasswordPol
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::serve::ServeTable;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
     pub store: Store,
     #[serde(default)]
     pub audit: Audit,
+    pub serve: Option<ServeTable>,
     #[serde(default)]
     pub plugin: BTreeMap<String, Spanned<Plugin>>,
     #[serde(default)]

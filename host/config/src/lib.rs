@@ -6,6 +6,7 @@
 
 mod file;
 mod read;
+mod serve;
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +21,7 @@ use keyturn_policy::text;
 use toml::Spanned;
 
 pub use file::{Plugin as PluginTable, StoreKind};
+pub use serve::{Access, Serve, TlsFiles};
 
 const KEY_BYTES_MAX: usize = 512;
 const PROBLEM_BYTES_MAX: usize = 2048;
@@ -37,6 +39,8 @@ pub struct Config {
     text: String,
     pub store: StoreConfig,
     pub audit_path: PathBuf,
+    /// `None`: there is no such table, and nothing is served.
+    pub serve: Option<Serve>,
     pub plugins: BTreeMap<String, PluginTable>,
     credentials: Vec<CredentialConfig>,
 }
@@ -104,6 +108,7 @@ impl Config {
                 master_key_file: file.store.master_key_file.map(|key| base.join(key)),
             },
             audit_path,
+            serve: None,
             plugins: file
                 .plugin
                 .into_iter()
@@ -111,6 +116,13 @@ impl Config {
                 .collect(),
             credentials: Vec::new(),
         };
+        if let Some(table) = file.serve {
+            let serve = table.check(base);
+            config.serve = Some(
+                serve
+                    .map_err(|(span, key, problem)| config.error(span, key.to_owned(), problem))?,
+            );
+        }
         for (name, secret) in file.secret {
             config.add_secret(&name, secret)?;
         }

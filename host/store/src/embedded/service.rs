@@ -88,6 +88,19 @@ impl EmbeddedStore {
         self.read(move |file| records::record(file, &name)).await
     }
 
+    /// The end of a secret's ARN, without reading more of it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such secret; `InvalidRequest` if it is marked for deletion.
+    pub async fn arn_suffix(&self, name: &SecretName) -> Result<String, StoreError> {
+        let name = name.clone();
+        self.read(move |file| {
+            let secret = rows::secret(file, &name)?;
+            Ok(rows::arn_suffix_and_access(file, secret)?.0)
+        })
+        .await
+    }
+
     /// The name of the secret that an ARN means, by what follows `secret:` in it: the name and the suffix, or only the
     /// name.
     ///

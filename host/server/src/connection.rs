@@ -1,0 +1,85 @@
+//! One connection: requests one after the other, each within bounds of size and time, so that a client that is slow,
+//! silent or greedy costs one place among many and that for a limited time.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::error::{Answer, ApiError};
+use crate::service::Service;
+
+/// A value has 64 KiB at the most; with every byte escaped six times as many, and other members beside it.
+const BODY_BYTES_MAX: usize = 512 * 1024;
+/// Signatures and user agents of SDKs take one or two.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+const HEADERS_MAX: usize = 64;
+/// From the end of the last request: how long a connection may be idle, and how long a head may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that reads its answers too slowly to ever finish loses its place; others connect again.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// Serves a connection until its end, or until `stop` says so and the request under way is answered.
+pub(crate) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    client: SocketAddr,
+    service: Arc<Service>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let answer = service_fn(|request| answer(request, client, Arc::clone(&service)));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
+    // However it ends: what was answered is answered, and the client sees the end of its connection.
+    tokio::select! {
+        _ = timeout(CONNECTION_TIMEOUT, connection.as_mut()) => {}
+        () = async { drop(stop.wait_for(|stopping| *stopping).await) } => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    client: SocketAddr,
+    service: Arc<Service>,
+) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
+    let (head, body) = request.into_parts();
+    let body = receive(body).await;
+    // A task of its own: once a request has arrived it is carried out to its end, whoever hangs up meanwhile.
+    let answered = tokio::spawn(async move { service.answer(client, &head, body).await });
+    Ok(answered.await??.map(Full::new))
+}
+
+async fn receive(body: Incoming) -> Answer<Bytes> {
+    let whole = timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect());
+    match whole.await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::new(
+            "RequestEntityTooLargeException",
+            format!("The body of a request has at most {BODY_BYTES_MAX} bytes."),
+        )
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE)),
+        Ok(Err(_)) => Err(ApiError::serialization("The body did not arrive whole.")),
+        Err(_) => Err(ApiError::new(
+            "RequestTimeoutException",
+            format!("The body did not arrive within {BODY_TIMEOUT:?}."),
+        )
+        .with_status(StatusCode::REQUEST_TIMEOUT)),
+    }
+}

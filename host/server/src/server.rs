@@ -1,0 +1,148 @@
+//! Listens, bounds how many connections there are, and stops in order: what has arrived is answered first.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::connection;
+use crate::service::Service;
+
+/// Each is a file handle and a few kilobytes.
+const CONNECTIONS_MAX: usize = 1024;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For what has arrived when the server is told to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// A listener that fails has too few file handles, most likely; some will be free soon.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listening server.
+pub struct Server {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    service: Arc<Service>,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything that had arrived was answered.
+    InOrder,
+    /// Some requests took too long; what they do to the store happens as a whole or not at all.
+    CutShort,
+}
+
+impl Server {
+    /// Listens on `address`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// If the address cannot be had.
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+        service: Service,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+            tls: tls.map(TlsAcceptor::from),
+            service: Arc::new(service),
+        })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// If the operating system does not say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` is done.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
+        let (stopping, stopped) = watch::channel(false);
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        tokio::select! {
+            () = self.accept(&places, &stopped) => {}
+            () = stop => {}
+        }
+        drop(self.listener);
+        stopping.send_replace(true);
+        let began = tokio::time::Instant::now();
+        // First the connections, each after the answer to its request; then what runs on without one.
+        let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        let closed = timeout(STOP_TIMEOUT, places.acquire_many(all)).await;
+        let left = STOP_TIMEOUT.saturating_sub(began.elapsed());
+        if self.service.rest(left).await && closed.is_ok() {
+            Ended::InOrder
+        } else {
+            Ended::CutShort
+        }
+    }
+
+    async fn accept(&self, places: &Arc<Semaphore>, stopped: &watch::Receiver<bool>) {
+        // Never closed while this runs.
+        while let Ok(place) = Arc::clone(places).acquire_owned().await {
+            match self.listener.accept().await {
+                Ok((stream, client)) => self.take(stream, client, place, stopped.clone()),
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    fn take(
+        &self,
+        stream: TcpStream,
+        client: SocketAddr,
+        place: OwnedSemaphorePermit,
+        stopped: watch::Receiver<bool>,
+    ) {
+        let (tls, service) = (self.tls.clone(), Arc::clone(&self.service));
+        tokio::spawn(async move {
+            let _place = place;
+            // Answers are small and clients wait for them.
+            let _ = stream.set_nodelay(true);
+            let Some(tls) = tls else {
+                return connection::serve(stream, client, service, stopped).await;
+            };
+            // A client that does not speak TLS, or not in time, is told nothing.
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                connection::serve(stream, client, service, stopped).await;
+            }
+        });
+    }
+}
+
+/// What a server presents, from PEM texts: its certificate, with the chain behind it, and the private key.
+///
+/// # Errors
+/// In words, without the key.
+pub fn tls(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, String> {
+    let chain = CertificateDer::pem_slice_iter(certificate_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("the certificate is not a PEM file: {error}"))?;
+    if chain.is_empty() {
+        return Err(
+            "the certificate's file holds no certificate (-----BEGIN CERTIFICATE-----)".to_owned(),
+        );
+    }
+    // Its error could quote the text.
+    let key = PrivateKeyDer::from_pem_slice(key_pem)
+        .map_err(|_| "the key's file holds no private key in PEM form".to_owned())?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| format!("certificate and key cannot be used together: {error}"))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,12 @@
+//! The endpoint from outside: every operation, every refusal, and requests that no SDK would send.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod faults;
+mod lists;
+mod rotation;
+mod service;
+mod signatures;
+mod support;
+mod transport;
+mod values;
