@@ -18,8 +18,8 @@ PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build demo test component fuzz soak bench evidence evidence-check lint deny wasm-target plugins \
-  postgresql redis localstripe nextest
+.PHONY: help build demo test component fuzz soak load bench evidence evidence-check lint deny wasm-target plugins \
+  postgresql redis localstripe aws-clients nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
@@ -28,6 +28,7 @@ help:
 	@echo "make component   what authors may use instead of \`keyturn plugin build\`: cargo component"
 	@echo "make fuzz    each fuzz target for SECONDS=30"
 	@echo "make soak    kill, cut and delay rotations at random: SECONDS=600, SEED=… to repeat one"
+	@echo "make load    \`keyturn serve\` under load, and killed under load: SECONDS=60"
 	@echo "make bench   what Keyturn costs against plain programs, into tests/bench/RESULTS.md"
 	@echo "make evidence   all of these tests, and their figures into README.md: SOAK_SECONDS=600"
 	@echo "make lint    formatting and clippy"
@@ -39,7 +40,7 @@ build: plugins
 demo: build
 	$(TARGET_DIR)/debug/keyturn-demo
 
-test: plugins postgresql redis localstripe nextest
+test: plugins postgresql redis localstripe aws-clients nextest
 	$(CARGO) build --workspace --bins
 	$(CARGO) fetch --quiet --target $(WASM)
 	$(CARGO) nextest run --workspace --test-threads $(TEST_THREADS)
@@ -64,6 +65,11 @@ fuzz:
 soak: SECONDS ?= 600
 soak: build postgresql
 	$(TARGET_DIR)/debug/keyturn-soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# `make test` runs a few seconds of it.
+load: SECONDS ?= 60
+load: build nextest
+	LOAD_SECONDS=$(SECONDS) $(CARGO) nextest run --workspace --success-output final -E 'test(/^serve_load::/)'
 
 # Not part of CI: a figure needs a machine that does nothing else.
 bench: plugins postgresql redis
@@ -141,6 +147,14 @@ LOCALSTRIPE := 1.15.10
 localstripe:
 	@[ -x $(TOOLS)/bin/localstripe ] || tests/localstripe.sh $(LOCALSTRIPE) $(TOOLS)/bin/localstripe || \
 	echo "localstripe $(LOCALSTRIPE) can't be had from PyPI here; its test is skipped"
+
+# What applications use against Secrets Manager. Their tests are skipped where PyPI or npm cannot be reached.
+BOTO3 := 1.44.8
+AWSCLI := 1.46.3
+AWS_JAVASCRIPT := 3.1164.0
+
+aws-clients:
+	@tests/aws-clients.sh $(BOTO3) $(AWSCLI) $(AWS_JAVASCRIPT) $(TOOLS)/bin
 
 nextest:
 	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --version $(NEXTEST_VERSION) --locked --root $(TOOLS)

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     OnStore(OnStore),
     /// What happened to a secret, oldest first.
     History(History),
+    /// Make an access key for a client of `keyturn serve`; the file is an AWS credentials file.
+    AccessKey(AccessKey),
     /// Look at plugins, and make them.
     #[command(subcommand)]
     Plugin(Plugin),
@@ -67,6 +69,15 @@ pub(crate) enum OnStore {
     Verify(Names),
     /// Kind, strategy, last and next rotation, end of grace, what is in doubt.
     Status(Names),
+    /// Serve the store over AWS Secrets Manager's protocol, so that applications keep their AWS SDK.
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Faults to make on purpose, for tests of clients: a JSON list.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) faults: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +85,14 @@ pub(crate) struct Init {
     /// The folder to make them in.
     #[arg(default_value = ".")]
     pub(crate) dir: PathBuf,
+}
+
+/// Nothing of the key's secret is printed: hand the file to the application (AWS_SHARED_CREDENTIALS_FILE), and name it in
+/// the table [serve.access.NAME].
+#[derive(Debug, Args)]
+pub(crate) struct AccessKey {
+    /// A new file, made with mode 0600.
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

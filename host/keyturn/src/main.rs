@@ -16,15 +16,21 @@ mod value;
 use std::process::ExitCode;
 
 use clap::Parser;
+use cli::{Command, OnStore};
+use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let json = cli.global.json;
     let left_behind = commands::when_interrupted(&cli.command);
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    // A server answers many at once, and ends in order by itself; every other command is one thing that is cut off.
+    let serves = matches!(cli.command, Command::OnStore(OnStore::Serve(_)));
+    let mut builder = if serves {
+        Builder::new_multi_thread()
+    } else {
+        Builder::new_current_thread()
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error), json),
     };
@@ -34,7 +40,7 @@ fn main() -> ExitCode {
                 Ok(code) => code,
                 Err(error) => exit::report(&error, json),
             },
-            signal = signals::interrupted() => exit::interrupted(signal, left_behind),
+            signal = signals::interrupted(), if !serves => exit::interrupted(signal, left_behind),
         }
     });
     // Whoever interrupts does not wait for a write that waits for another process; cut off, it is what a crash is.

@@ -31,12 +31,12 @@ impl<'a> Plugins<'a> {
         dir: Option<PathBuf>,
         log: Arc<dyn LogSink>,
         tables: &'a BTreeMap<String, PluginTable>,
+        calls_at_once: NonZeroU32,
     ) -> Result<Self> {
         Ok(Self {
             runtime: Runtime::new(RuntimeOptions {
                 log,
-                // One run after the other, and no call beside another.
-                calls_at_once: NonZeroU32::MIN,
+                calls_at_once,
                 ..RuntimeOptions::default()
             })?,
             dir,

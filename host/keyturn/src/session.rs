@@ -1,7 +1,7 @@
 //! What most commands need: the configuration, the open store, the plugins, the engine with its
 //! sinks. Opened on demand, so that a command touches only what it uses.
 
-use std::{sync::Arc, time::Instant};
+use std::{num::NonZeroU32, sync::Arc, time::Instant};
 
 use anyhow::Result;
 use keyturn_config::{Config, CredentialConfig, StoreKind};
@@ -28,6 +28,8 @@ const ENDED_BY_OPERATOR_MAX: usize = 12;
 pub(crate) enum Record {
     /// It changes nothing, so there is nothing to write down.
     Nothing,
+    /// The audit trail alone: nobody looks on.
+    Trail,
     /// The audit trail, and progress for people.
     Everything,
 }
@@ -63,8 +65,30 @@ impl Session {
         names: &[String],
         record: Record,
     ) -> Result<(Engine, Vec<Credential>, Code)> {
-        let sink: Arc<dyn EventSink> = Arc::new(Fanout(self.sinks(global, record)?));
-        let plugins = self.plugins(global, &sink)?;
+        // One run after the other, and no call beside another.
+        let (sink, opened, refused) = self
+            .credentials(global, names, record, NonZeroU32::MIN)
+            .await?;
+        let engine = Engine::new(EngineOptions {
+            store: Arc::clone(&self.store) as Arc<dyn SecretStore>,
+            sink,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            actor: actor(),
+        });
+        Ok((engine, opened, refused))
+    }
+
+    /// Where their events go, the credentials as for [`engine`](Self::engine), and whether any was refused.
+    pub(crate) async fn credentials(
+        &self,
+        global: &Global,
+        names: &[String],
+        record: Record,
+        calls_at_once: NonZeroU32,
+    ) -> Result<(Arc<dyn EventSink>, Vec<Credential>, Code)> {
+        let sink = self.sink(global, record)?;
+        let plugins = self.plugins(global, &sink, calls_at_once)?;
         let mut opened = Vec::new();
         let mut refused = Code::Done;
         for config in self.select(names)? {
@@ -77,14 +101,7 @@ impl Session {
                 }
             }
         }
-        let engine = Engine::new(EngineOptions {
-            store: Arc::clone(&self.store) as Arc<dyn SecretStore>,
-            sink,
-            clock: Arc::new(SystemClock),
-            ids: Arc::new(RandomIds),
-            actor: actor(),
-        });
-        Ok((engine, opened, refused))
+        Ok((sink, opened, refused))
     }
 
     /// The configured credentials of a secret, without a word about those that cannot be had: for what is done by hand,
@@ -92,7 +109,7 @@ impl Session {
     pub(crate) async fn credentials_of(&self, global: &Global, secret: &str) -> Vec<Credential> {
         let nobody: Arc<dyn EventSink> = Arc::new(Fanout(Vec::new()));
         let mut opened = Vec::new();
-        if let Ok(plugins) = self.plugins(global, &nobody) {
+        if let Ok(plugins) = self.plugins(global, &nobody, NonZeroU32::MIN) {
             let configured = self.config.credentials().iter();
             for config in configured.filter(|config| config.secret() == secret) {
                 opened.extend(self.credential(&plugins, config).await);
@@ -101,7 +118,12 @@ impl Session {
         opened
     }
 
-    fn plugins(&self, global: &Global, sink: &Arc<dyn EventSink>) -> Result<Plugins<'_>> {
+    fn plugins(
+        &self,
+        global: &Global,
+        sink: &Arc<dyn EventSink>,
+        calls_at_once: NonZeroU32,
+    ) -> Result<Plugins<'_>> {
         let log = PluginLog {
             sink: Arc::clone(sink),
             actor: actor(),
@@ -110,6 +132,7 @@ impl Session {
             global.plugin_dir.clone(),
             Arc::new(log),
             &self.config.plugins,
+            calls_at_once,
         )
     }
 
@@ -224,7 +247,7 @@ impl Session {
         worked
     }
 
-    fn audit(&self) -> Result<AuditLog> {
+    pub(crate) fn audit(&self) -> Result<AuditLog> {
         AuditLog::open(&self.config.audit_path).map_err(|error| self.no_audit(&error).into())
     }
 
@@ -235,15 +258,15 @@ impl Session {
         ))
     }
 
-    fn sinks(&self, global: &Global, record: Record) -> Result<Vec<Box<dyn EventSink>>> {
+    pub(crate) fn sink(&self, global: &Global, record: Record) -> Result<Arc<dyn EventSink>> {
         let mut sinks: Vec<Box<dyn EventSink>> = Vec::new();
-        if record == Record::Everything {
+        if record != Record::Nothing {
             sinks.push(Box::new(self.audit()?));
-            if !global.json {
-                sinks.push(Box::new(Progress::new()));
-            }
         }
-        Ok(sinks)
+        if record == Record::Everything && !global.json {
+            sinks.push(Box::new(Progress::new()));
+        }
+        Ok(Arc::new(Fanout(sinks)))
     }
 
     fn select(&self, names: &[String]) -> Result<Vec<&CredentialConfig>> {

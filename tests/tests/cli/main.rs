@@ -30,5 +30,8 @@ mod plugins;
 mod redis;
 mod rivals;
 mod secrets;
+mod serve;
+mod serve_clients;
+mod serve_load;
 mod tokens;
 mod vendors;

@@ -1,5 +1,6 @@
 //! One module a command; each is thin, the work is the engine's.
 
+mod access_key;
 mod assist;
 mod history;
 mod init;
@@ -9,6 +10,7 @@ mod retire;
 mod rotate;
 mod run_report;
 mod secret;
+mod serve;
 mod split;
 mod status;
 mod verify;
@@ -30,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     match command {
         Command::Init(arguments) => init::run(&global, &arguments).await,
         Command::History(arguments) => history::run(&global, &arguments),
+        Command::AccessKey(arguments) => access_key::run(&global, &arguments),
         Command::Plugin(command) => plugin::run(&global, command).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -84,5 +87,6 @@ async fn on_store(global: &Global, session: &Session, command: OnStore) -> Resul
         OnStore::Retire(arguments) => retire::run(global, session, &arguments).await,
         OnStore::Verify(names) => verify::run(global, session, &names).await,
         OnStore::Status(names) => status::run(global, session, &names).await,
+        OnStore::Serve(arguments) => serve::run(global, session, &arguments).await,
     }
 }

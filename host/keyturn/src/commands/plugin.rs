@@ -6,7 +6,7 @@ mod cargo;
 mod check;
 mod new;
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{num::NonZeroU32, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 use comfy_table::{Table, TableStyle};
@@ -29,7 +29,12 @@ pub(crate) async fn run(global: &Global, command: Plugin) -> Result<ExitCode> {
     } else {
         Default::default()
     };
-    let plugins = Plugins::new(global.plugin_dir.clone(), Arc::new(Quiet), &tables)?;
+    let plugins = Plugins::new(
+        global.plugin_dir.clone(),
+        Arc::new(Quiet),
+        &tables,
+        NonZeroU32::MIN,
+    )?;
     match command {
         Plugin::List => list(global, &plugins).await,
         Plugin::Inspect { plugin } => inspect(global, &plugins, &plugin).await,
