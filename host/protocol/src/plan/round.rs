@@ -41,7 +41,8 @@ pub(super) fn advance(view: &View<'_>) -> Decision {
             return decision;
         }
     }
-    if step == Step::Set {
+    // What replaced the credential in use is promoted at once: the gap must not span two invocations.
+    if step == Step::Set && view.effect() != Effect::Replacing {
         return stepped(step);
     }
     if view.memory.tested.as_ref() != Some(candidate) {
