@@ -18,16 +18,17 @@ impl Effects<'_> {
         } = self.source;
         let replaces = credential.strategy.effect == TargetEffect::Replacing;
         let now_ms = self.options.clock.now_ms();
-        let noted = Notes::update_if(store, &credential.secret, |notes| {
-            let known = notes.version_mut(&credential.name, candidate.as_str());
-            let unanswered = known.sets_unanswered.unwrap_or(0);
-            known.sets_unanswered = Some(unanswered.saturating_add(1));
-            if replaces {
-                known.gap_began_at_ms.get_or_insert(now_ms);
-            }
-            !known.withdrawn
-        })
-        .await?;
+        let noted = self
+            .note_if(|notes| {
+                let known = notes.version_mut(&credential.name, candidate.as_str());
+                let unanswered = known.sets_unanswered.unwrap_or(0);
+                known.sets_unanswered = Some(unanswered.saturating_add(1));
+                if replaces {
+                    known.gap_began_at_ms.get_or_insert(now_ms);
+                }
+                !known.withdrawn
+            })
+            .await?;
         // Looked at after the note: whoever withdraws it from now on sees that a call has begun.
         let labels = labels_of(&store.describe(&credential.secret).await?, credential);
         let promoted = labels.is_on(Label::Current, candidate);
@@ -41,23 +42,23 @@ impl Effects<'_> {
     /// Notes that it came and that nothing was applied. If that cannot be written, the version stays
     /// in doubt, and only an operator can give it up once the secret has moved to another place.
     pub(crate) async fn end_set(&self, candidate: &VersionId) {
-        let CallSource {
-            store, credential, ..
-        } = self.source;
-        let _ = Notes::update(store, &credential.secret, |notes| {
-            let known = notes.version_mut(&credential.name, candidate.as_str());
-            known.sets_unanswered = known.sets_unanswered.map(|count| count.saturating_sub(1));
-            if known.never_applied() {
-                known.gap_began_at_ms = None;
-            }
-        })
-        .await;
+        let credential = self.source.credential;
+        let _ = self
+            .note(|notes| {
+                let known = notes.version_mut(&credential.name, candidate.as_str());
+                known.sets_unanswered = known.sets_unanswered.map(|count| count.saturating_sub(1));
+                if known.never_applied() {
+                    known.gap_began_at_ms = None;
+                }
+            })
+            .await;
     }
 
     pub(crate) async fn withdraw(&self, subject: &VersionId) -> Result<Event, Box<Failed>> {
         let CallSource {
             store, credential, ..
         } = self.source;
+        // Not where no note is kept: nothing else would forbid a later call.
         let withdrawn = Notes::update_if(store, &credential.secret, |notes| {
             let known = notes.version_mut(&credential.name, subject.as_str());
             known.withdrawn = true;
@@ -79,7 +80,7 @@ impl Effects<'_> {
         if labels.is_on(Label::Current, subject) {
             return Ok(());
         }
-        Notes::update(store, &credential.secret, |notes| {
+        self.note(|notes| {
             let known = notes.version_mut(&credential.name, subject.as_str());
             known.withdrawn = true;
         })

@@ -15,6 +15,7 @@ use crate::{
     call::CallSource,
     drift,
     engine::EngineOptions,
+    keeping::Refusal,
     kept::how_of,
     notes::{Answered, Notes, Obligation, OperatorSteps},
     parking::{Earlier, needs_answer},
@@ -34,6 +35,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) findings: Vec<Finding>,
     /// What is not this run's to do.
     pub(crate) elsewhere: Option<Elsewhere>,
+    /// Whether the store keeps no notes.
+    pub(crate) notes_refused: &'a Refusal,
 }
 
 impl Effects<'_> {
@@ -278,14 +281,14 @@ impl Effects<'_> {
         let plan = self.source.credential.plugin.finish(&call, &value).await?;
         let how = how_of(&plan);
         let owes = (how != How::default()).then(|| self.obligation(base, how, &plan));
-        let CallSource {
-            store, credential, ..
-        } = self.source;
-        Notes::update(store, &credential.secret, |notes| {
-            notes.version_mut(&credential.name, candidate.as_str()).owes = owes.clone();
+        let name = &self.source.credential.name;
+        self.note(|notes| {
+            notes.version_mut(name, candidate.as_str()).owes = owes.clone();
         })
         .await?;
-        Ok(Event::Planned(how))
+        // KEYTURN_RETIRING without a note would say that a value must die and not when, and stop the next rotation.
+        let kept = !self.notes_refused.is_met();
+        Ok(Event::Planned(if kept { how } else { How::default() }))
     }
 
     fn obligation(&self, subject: &VersionId, how: How, plan: &RetirementPlan) -> Obligation {
@@ -332,7 +335,7 @@ impl Effects<'_> {
         let is_same = |name: &str| name != credential.name && !former.contains(name);
         // Notes count only while their version is current, so they can be written before the move; a
         // crash between the two then leaves nothing unsaid.
-        Notes::update(store, &credential.secret, |notes| {
+        let prepare = |notes: &mut Notes| {
             let before = notes.of_version(&credential.name, from.as_str());
             notes.prepare_promotion(from.as_str(), to.as_str(), is_same);
             let after = notes.version_mut(&credential.name, to.as_str());
@@ -355,8 +358,13 @@ impl Effects<'_> {
                 known.waiting = None;
             }
             notes.prune(&described);
-        })
-        .await?;
+        };
+        // An announcement that nobody remembers would be made again and again.
+        if purpose == Some(Purpose::Announce) {
+            Notes::update(store, &credential.secret, prepare).await?;
+        } else {
+            self.note(prepare).await?;
+        }
         let moved = self
             .swap_label(Label::Current, Some(from), Some(to))
             .await?;
@@ -403,11 +411,9 @@ impl Effects<'_> {
     /// A value that is killed before its time has no grace any more: a run that is cut off from here on must not leave
     /// the promise that it works, and the next one goes on without being told again.
     async fn end_grace(&self, subject: &VersionId) -> Result<(), StoreError> {
-        let CallSource {
-            store, credential, ..
-        } = self.source;
+        let credential = self.source.credential;
         let now_ms = self.options.clock.now_ms();
-        let ended = Notes::update_if(store, &credential.secret, |notes| {
+        let ended = self.note_if(|notes| {
             let known = notes.credentials.get_mut(&credential.name);
             let versions = known
                 .into_iter()

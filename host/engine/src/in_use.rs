@@ -151,7 +151,7 @@ impl Effects<'_> {
         if self.source.put_back(&labels).await?.as_ref() != Some(subject) {
             return Ok(());
         }
-        let forgotten = Notes::update_if(store, &credential.secret, |notes| {
+        let forgotten = self.note_if(|notes| {
             let known = notes.credentials.get_mut(&credential.name);
             let versions = known
                 .into_iter()
@@ -214,10 +214,8 @@ impl Effects<'_> {
 
     /// What a candidate that is given up would have owed, had it come into use.
     pub(crate) async fn forget_plans(&self, candidate: &VersionId) -> Result<(), StoreError> {
-        let CallSource {
-            store, credential, ..
-        } = self.source;
-        let forgotten = Notes::update_if(store, &credential.secret, |notes| {
+        let credential = self.source.credential;
+        let forgotten = self.note_if(|notes| {
             let known = notes.credentials.get_mut(&credential.name);
             known
                 .and_then(|known| known.versions.get_mut(candidate.as_str()))

@@ -15,6 +15,7 @@ mod event;
 mod failure;
 mod ids;
 mod in_use;
+mod keeping;
 mod kept;
 mod moved;
 mod notes;

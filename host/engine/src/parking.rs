@@ -48,9 +48,7 @@ pub(crate) async fn questions(
 impl Effects<'_> {
     /// Asked again within its time, it waits for as long as it was told first.
     pub(crate) async fn park(&self, asked: &InputRequest) -> Result<(), StoreError> {
-        let CallSource {
-            store, credential, ..
-        } = self.source;
+        let credential = self.source.credential;
         let now_ms = self.options.clock.now_ms();
         let lasts_ms = asked.expires_after_seconds.saturating_mul(1000);
         let waiting = Waiting {
@@ -58,7 +56,7 @@ impl Effects<'_> {
             expires_at_ms: now_ms.saturating_add(lasts_ms),
             steps: OperatorSteps::of(asked),
         };
-        Notes::update(store, &credential.secret, |notes| {
+        self.note(|notes| {
             let known = notes
                 .credentials
                 .entry(credential.name.clone())
@@ -76,10 +74,8 @@ impl Effects<'_> {
 
     /// Writes down which version holds the operator's answer, before it is stored; `None`: it is of no use any more.
     pub(crate) async fn answered(&self, answered: Option<Answered>) -> Result<(), StoreError> {
-        let CallSource {
-            store, credential, ..
-        } = self.source;
-        let changed = Notes::update_if(store, &credential.secret, |notes| {
+        let credential = self.source.credential;
+        let changed = self.note_if(|notes| {
             let known = notes
                 .credentials
                 .entry(credential.name.clone())

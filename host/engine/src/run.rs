@@ -21,6 +21,7 @@ use crate::{
     engine::EngineOptions,
     event::What,
     failure::{Promoted, RunFailure},
+    keeping::Refusal,
     moved,
     notes::Notes,
     problem::{Failed, Problem},
@@ -50,6 +51,7 @@ pub(crate) struct Run<'a> {
     elsewhere: Option<Elsewhere>,
     /// Whether this run has changed the target, as far as the engine can tell.
     touched: Applied,
+    notes_refused: Refusal,
 }
 
 impl<'a> Run<'a> {
@@ -74,6 +76,7 @@ impl<'a> Run<'a> {
             promoted: None,
             elsewhere: None,
             touched: Applied::No,
+            notes_refused: Refusal::default(),
         }
     }
 
@@ -179,6 +182,7 @@ impl<'a> Run<'a> {
         self.recorder.intend(command, rule)?;
         self.in_preflight = rule == Some(Rule::PreflightBeforeAsking);
         let began = Instant::now();
+        let kept_notes = !self.notes_refused.is_met();
         let mut effects = Effects {
             source: self.source(),
             options: self.options,
@@ -187,9 +191,11 @@ impl<'a> Run<'a> {
             asks: None,
             findings: Vec::new(),
             elsewhere: None,
+            notes_refused: &self.notes_refused,
         };
         let answer = effects.perform(command).await;
-        let (findings, asks, elsewhere) = (effects.findings, effects.asks, effects.elsewhere);
+        let (mut findings, asks, elsewhere) = (effects.findings, effects.asks, effects.elsewhere);
+        findings.extend(self.notes_refused.finding().filter(|_| kept_notes));
         self.elsewhere = elsewhere;
         self.recorder.asks = asks;
         let (event, problem) = match answer {

@@ -25,6 +25,10 @@ pub enum ErrorKind {
     MalformedPolicy,
     /// A resource policy would let everybody in.
     PublicPolicy,
+    /// Whoever asks may not do that. The message names the right that is missing.
+    AccessDenied,
+    /// The store does not know who asks: no credentials, or ones that are wrong or have expired.
+    Unauthenticated,
     /// A value could not be sealed.
     Encryption,
     /// A value could not be opened: it was altered, or sealed for another place.
@@ -48,6 +52,8 @@ impl ErrorKind {
             Self::InvalidNextToken => "InvalidNextTokenException",
             Self::MalformedPolicy => "MalformedPolicyDocumentException",
             Self::PublicPolicy => "PublicPolicyException",
+            Self::AccessDenied => "AccessDeniedException",
+            Self::Unauthenticated => "UnrecognizedClientException",
             Self::Encryption => "EncryptionFailure",
             Self::Decryption => "DecryptionFailure",
             Self::Unavailable | Self::Internal => "InternalServiceError",
@@ -141,6 +147,8 @@ impl StoreError {
             | ErrorKind::InvalidNextToken
             | ErrorKind::MalformedPolicy
             | ErrorKind::PublicPolicy
+            | ErrorKind::AccessDenied
+            | ErrorKind::Unauthenticated
             | ErrorKind::Encryption
             | ErrorKind::Decryption
             | ErrorKind::Internal => false,

@@ -6,8 +6,8 @@ use anyhow::Result;
 use comfy_table::{Table, TableStyle};
 use keyturn_engine::{Credential, Notes, RandomIds, VersionIds};
 use keyturn_store::{
-    Clock, NewSecret, Put, SecretDescription, SecretName, SecretStore, SystemClock, VersionId,
-    Which, labels,
+    Clock, ErrorKind, NewSecret, Put, SecretDescription, SecretName, SecretStore, SystemClock,
+    VersionId, Which, labels,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -146,12 +146,19 @@ impl ByHand<'_> {
             })
             .collect();
         let now_ms = SystemClock.now_ms();
-        Notes::update(*store, secret, |notes| {
+        let carried = Notes::update(*store, secret, |notes| {
             let is_untouched = |name: &str| untouched.contains(&name);
             notes.prepare_put(from.as_str(), self.id.as_str(), now_ms, is_untouched);
             notes.prune(&described);
-        })
-        .await?;
+        });
+        match carried.await {
+            // Whoever may write values and no notes is not kept from that: what is owed stands under its label all the
+            // same.
+            Err(error) if error.kind() == ErrorKind::AccessDenied => {
+                output::to_stderr(&format!("keyturn: no note of this change is kept: {error}"));
+            }
+            carried => carried?,
+        }
         Ok(Some(from))
     }
 }
