@@ -3,8 +3,9 @@
 //! [`SecretStore`] is the one door between the rotation engine and a store, and it speaks the language of AWS
 //! Secrets Manager: secrets, immutable versions, staging labels that sit on at most one version, error codes.
 //! [`embedded::EmbeddedStore`] keeps everything in one SQLite file; [`memory::MemoryStore`] keeps the same semantics
-//! in memory for simulations. Both decide through the same pure rules and run the same contract suite. What only a
-//! service keeps of a secret ([`service`]) is the embedded store's alone.
+//! in memory for simulations; [`aws::AwsStore`] is AWS Secrets Manager itself, or whatever speaks like it. All run the
+//! same contract suite, and the first two decide through the same pure rules. What only a service keeps of a secret
+//! ([`service`]) is the embedded store's alone.
 //!
 //! The crate never talks to a rotation target, never reads a value except to hand it back, and never prints one.
 
@@ -24,6 +25,7 @@ mod store;
 mod tags;
 mod types;
 
+pub mod aws;
 #[cfg(any(test, feature = "contract-suite"))]
 pub mod contract;
 pub mod embedded;

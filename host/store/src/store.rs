@@ -114,7 +114,8 @@ pub trait SecretStore: Send + Sync {
     /// After a crash of the caller: no run is at work.
     ///
     /// # Errors
-    /// `NotFound` if there is no such secret; `Unavailable` if the guard cannot be had for another reason.
+    /// `NotFound` if there is no such secret (a store that keeps nobody away may leave that to the next call);
+    /// `Unavailable` if the guard cannot be had for another reason.
     async fn begin_run(&self, name: &SecretName) -> Result<Option<RunGuard>, StoreError>;
 
     /// Reads the secret's notes. Changes nothing.
@@ -129,7 +130,8 @@ pub trait SecretStore: Send + Sync {
     ///
     /// # Errors
     /// `NotFound` if there is no such secret; `PreconditionNotMet` if someone else wrote meanwhile;
-    /// `InvalidParameter` if `json` is not a JSON object or larger than 65,536 bytes.
+    /// `InvalidParameter` if `json` is not a JSON object or larger than 65,536 bytes, `LimitExceeded` where the store has
+    /// less room; `AccessDenied` if the caller may work on the secret and keep no notes of it.
     async fn write_notes(
         &self,
         name: &SecretName,

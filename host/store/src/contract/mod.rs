@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Changed, ErrorKind, StoreError};
+use crate::limits;
 use crate::store::SecretStore;
 use crate::types::{NewSecret, Put, SecretDescription, SecretName, VersionId, Which};
 
@@ -42,6 +43,18 @@ pub trait Subject: Send + Sync {
     async fn untag(&self, name: &SecretName, keys: &[String]) -> Result<(), StoreError>;
     /// Lets time pass for the store.
     fn advance_ms(&self, by_ms: u64);
+    /// The largest notes that the store can keep, in bytes.
+    fn notes_bytes_max(&self) -> usize {
+        limits::NOTES_BYTES_MAX
+    }
+    /// Whether versions of one millisecond are told in the order in which they were made. On AWS nobody promises that.
+    fn keeps_order_within_a_millisecond(&self) -> bool {
+        true
+    }
+    /// Whether writing notes counts as a change of the secret: it does where they are tags.
+    fn notes_count_as_change(&self) -> bool {
+        false
+    }
 }
 
 /// One case of the suite.

@@ -1,0 +1,303 @@
+//! What goes wrong on the way, and what the caller hears of it.
+
+use std::time::{Duration, Instant};
+
+use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
+use aws_sdk_secretsmanager::config::Config;
+use serde_json::json;
+
+use super::{Endpoint, Reply, described, id, name, not_found, promote, seen, value};
+use crate::aws::Invocation;
+use crate::error::{Changed, ErrorKind};
+use crate::labels::{CURRENT, PENDING};
+use crate::store::SecretStore;
+use crate::types::Which;
+
+const THROTTLED: Reply = Reply::Error(400, "ThrottlingException");
+const OUTAGE: Reply = Reply::Error(500, "InternalServiceError");
+
+#[tokio::test]
+async fn what_passes_is_repeated() {
+    for fault in [THROTTLED, OUTAGE, Reply::Error(503, ""), Reply::Cut] {
+        let replies = [fault.clone(), fault, value(1, "v", &[CURRENT])];
+        let endpoint = Endpoint::new(replies).await;
+        endpoint
+            .store
+            .get(&name(), &Which::current())
+            .await
+            .unwrap();
+        assert_eq!(endpoint.operations(), ["GetSecretValue"; 3]);
+    }
+}
+
+#[tokio::test]
+async fn a_call_ends_at_its_deadline() {
+    let deadline = Instant::now() + Duration::from_millis(300);
+    for reply in [Reply::Hang, Reply::Hang] {
+        let endpoint = Endpoint::new([reply]).await;
+        let store = endpoint.store.within(Invocation {
+            deadline: Some(deadline),
+            ..Invocation::default()
+        });
+        let error = store.get(&name(), &Which::current()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.is_retryable());
+        assert_eq!(error.changed(), Changed::No);
+        assert!(Instant::now() < deadline + Duration::from_secs(2));
+    }
+}
+
+#[tokio::test]
+async fn a_write_without_an_answer_may_have_taken_effect() {
+    let replies = [not_found(), described(&[(CURRENT, 1)]), Reply::Hang];
+    let endpoint = Endpoint::new(replies).await;
+    let store = endpoint.store.within(Invocation {
+        deadline: Some(Instant::now() + Duration::from_millis(300)),
+        ..Invocation::default()
+    });
+    let put = store
+        .put(&name(), &id(2), &"canary-value".into(), &[PENDING])
+        .await;
+    let error = put.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.changed()),
+        (ErrorKind::Unavailable, Changed::Unknown)
+    );
+    assert!(!format!("{error:?} {error}").contains("canary"));
+}
+
+#[tokio::test]
+async fn refusals_keep_their_kind() {
+    for (status, code, kind) in [
+        (400, "ResourceNotFoundException", ErrorKind::NotFound),
+        (
+            400,
+            "InvalidParameterException",
+            ErrorKind::InvalidParameter,
+        ),
+        (400, "ValidationException", ErrorKind::InvalidParameter),
+        (400, "InvalidRequestException", ErrorKind::InvalidRequest),
+        (400, "LimitExceededException", ErrorKind::LimitExceeded),
+        (400, "DecryptionFailure", ErrorKind::Decryption),
+        (400, "EncryptionFailure", ErrorKind::Encryption),
+        (400, "AccessDeniedException", ErrorKind::AccessDenied),
+        (
+            403,
+            "UnrecognizedClientException",
+            ErrorKind::Unauthenticated,
+        ),
+        (403, "InvalidSignatureException", ErrorKind::Unauthenticated),
+        (403, "ExpiredTokenException", ErrorKind::Unauthenticated),
+        (400, "SomethingNewException", ErrorKind::InvalidRequest),
+    ] {
+        // The SDK takes this one for throttling.
+        let requests = if kind == ErrorKind::LimitExceeded {
+            8
+        } else {
+            1
+        };
+        let endpoint = Endpoint::new(vec![Reply::Error(status, code); requests]).await;
+        let read = endpoint.store.get(&name(), &Which::current()).await;
+        let error = read.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.changed()),
+            (kind, Changed::No),
+            "{code}"
+        );
+        assert!(!error.is_retryable(), "{code}");
+        assert!(
+            error.to_string().contains(&format!("words of {code}")),
+            "{error}"
+        );
+        assert_eq!(endpoint.operations().len(), requests, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_right_is_named() {
+    let denied = Reply::Error(400, "AccessDeniedException");
+    let endpoint = Endpoint::new([described(&[(CURRENT, 1)]), denied]).await;
+    let error = endpoint
+        .store
+        .write_notes(&name(), 0, "{}")
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "AccessDeniedException");
+    assert!(
+        error
+            .to_string()
+            .contains("allow secretsmanager:TagResource"),
+        "{error}"
+    );
+}
+
+#[derive(Debug)]
+struct Nobody;
+
+impl ProvideCredentials for Nobody {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("nobody is here")))
+    }
+}
+
+#[tokio::test]
+async fn missing_credentials_are_told_from_a_missing_network() {
+    let endpoint = Endpoint::with(Config::builder().credentials_provider(Nobody), []).await;
+    let error = endpoint
+        .store
+        .get(&name(), &Which::current())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error}");
+    assert!(error.to_string().contains("nobody is here"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_not_quoted() {
+    let endpoint = Endpoint::new([Reply::Text("{\"SecretString\": \"canary")]).await;
+    let error = endpoint
+        .store
+        .get(&name(), &Which::current())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(
+        !format!("{error:?} {error}").contains("canary"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_move_whose_answer_was_lost_is_not_made_twice() {
+    let (before, after) = (&[(CURRENT, 1), (PENDING, 2)], &[(CURRENT, 2), (PENDING, 2)]);
+    for lost in [Reply::Cut, OUTAGE] {
+        let replies = [described(before), lost, described(after)];
+        let endpoint = Endpoint::new(replies).await;
+        promote(&endpoint).await.unwrap();
+        let operations = endpoint.operations();
+        assert_eq!(
+            operations,
+            [
+                "DescribeSecret",
+                "UpdateSecretVersionStage",
+                "DescribeSecret"
+            ]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_move_that_did_not_happen_is_made_again() {
+    let before = &[(CURRENT, 1), (PENDING, 2)];
+    let replies = [
+        described(before),
+        Reply::Cut,
+        described(before),
+        Reply::Json(json!({})),
+    ];
+    let endpoint = Endpoint::new(replies).await;
+    promote(&endpoint).await.unwrap();
+    assert_eq!(endpoint.operations().len(), 4);
+}
+
+/// The first request took effect and its answer was lost; the read behind it lagged, so it was sent again and refused.
+#[tokio::test]
+async fn a_refused_repetition_of_a_lost_move_is_read_back() {
+    let (before, after) = (&[(CURRENT, 1), (PENDING, 2)], &[(CURRENT, 2), (PENDING, 2)]);
+    let refused = Reply::Error(400, "InvalidParameterException");
+    let replies = [
+        described(before),
+        Reply::Cut,
+        described(before),
+        refused,
+        described(before),
+        described(after),
+    ];
+    let endpoint = Endpoint::new(replies).await;
+    promote(&endpoint).await.unwrap();
+    assert_eq!(endpoint.operations().len(), 6);
+}
+
+#[tokio::test]
+async fn a_lost_race_is_refused_in_the_words_of_the_rules() {
+    let (before, after) = (&[(CURRENT, 1), (PENDING, 2)], &[(CURRENT, 3), (PENDING, 2)]);
+    let refused = Reply::Error(400, "InvalidParameterException");
+    let endpoint = Endpoint::new([described(before), refused, described(after)]).await;
+    let error = promote(&endpoint).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.changed()),
+        (ErrorKind::InvalidParameter, Changed::No)
+    );
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("version {} does", id(3))),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn reads_that_lag_behind_own_writes_are_repeated() {
+    let (before, after) = (&[(CURRENT, 1), (PENDING, 2)], &[(CURRENT, 1)]);
+    let listed = Reply::Json(json!({"Versions": []}));
+    let replies = [
+        described(before),
+        Reply::Json(json!({})),
+        described(before),
+        described(before),
+        described(after),
+        listed,
+    ];
+    let endpoint = Endpoint::new(replies).await;
+    let store = &endpoint.store;
+    store
+        .move_label(&name(), PENDING, Some(&id(2)), None)
+        .await
+        .unwrap();
+    // One after the other, so that the replies come in this order.
+    assert_eq!(store.look(&name()).await.unwrap().held.get(PENDING), None);
+    assert_eq!(store.versions(&name()).await.unwrap().unwrap(), []);
+    assert_eq!(endpoint.operations().len(), 6);
+}
+
+#[tokio::test]
+async fn a_value_that_was_just_stored_is_asked_for_until_it_shows() {
+    let put = Reply::Json(json!({"VersionId": id(2).as_str(), "VersionStages": [PENDING]}));
+    let replies = [
+        not_found(),
+        described(&[(CURRENT, 1)]),
+        put,
+        not_found(),
+        value(2, "v2", &[PENDING]),
+    ];
+    let endpoint = Endpoint::new(replies).await;
+    let store = &endpoint.store;
+    store
+        .put(&name(), &id(2), &"v2".into(), &[PENDING])
+        .await
+        .unwrap();
+    store.get(&name(), &Which::Id(id(2))).await.unwrap();
+    assert_eq!(endpoint.operations().len(), 5);
+}
+
+#[tokio::test]
+async fn a_pending_version_is_waited_for_only_where_it_may_have_a_value() {
+    let labels = &[(CURRENT, 1), (PENDING, 2)];
+    for (patience_ms, replies, has_value) in [
+        (0, vec![not_found()], false),
+        (2_000, vec![not_found(), value(2, "v2", &[PENDING])], true),
+    ] {
+        let endpoint = Endpoint::new(replies).await;
+        let store = endpoint.store.within(Invocation {
+            pending_patience: Duration::from_millis(patience_ms),
+            ..Invocation::default()
+        });
+        let seen = seen(labels);
+        let described = store.complete(seen, Some(Vec::new())).await.unwrap();
+        assert_eq!(described.version(&id(2)).unwrap().has_value, has_value);
+        endpoint.operations();
+    }
+}
