@@ -15,7 +15,8 @@ use crate::serve::ServeTable;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
-    pub store: Store,
+    /// Absent: the command line names one that needs no more than that.
+    pub store: Option<Spanned<Store>>,
     #[serde(default)]
     pub audit: Audit,
     pub serve: Option<ServeTable>,
@@ -25,25 +26,31 @@ pub(crate) struct File {
     pub secret: BTreeMap<String, Secret>,
 }
 
+/// Which keys belong to which kind is checked in the parent module.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
     pub kind: StoreKind,
-    pub path: PathBuf,
+    pub path: Option<PathBuf>,
     /// Absent: the key comes from the environment variable KEYTURN_MASTER_KEY.
     pub master_key_file: Option<PathBuf>,
+    pub region: Option<String>,
+    pub endpoint_url: Option<String>,
+    pub profile: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreKind {
     Embedded,
+    Aws,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Audit {
-    /// Absent: beside the store, with the ending `.audit.jsonl`.
+    /// Absent: beside an embedded store, with the ending `.audit.jsonl`; else `keyturn.audit.jsonl` beside the
+    /// configuration.
     pub path: Option<PathBuf>,
 }
 

@@ -7,6 +7,7 @@
 mod file;
 mod read;
 mod serve;
+mod store;
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,7 @@ use toml::Spanned;
 
 pub use file::{Plugin as PluginTable, StoreKind};
 pub use serve::{Access, Serve, TlsFiles};
+pub use store::StoreConfig;
 
 const KEY_BYTES_MAX: usize = 512;
 const PROBLEM_BYTES_MAX: usize = 2048;
@@ -37,20 +39,12 @@ const ROTATE_AFTER_DAYS: std::ops::RangeInclusive<u32> = 1..=1000;
 pub struct Config {
     path: PathBuf,
     text: String,
-    pub store: StoreConfig,
-    pub audit_path: PathBuf,
+    store: Option<StoreConfig>,
+    audit: Option<PathBuf>,
     /// `None`: there is no such table, and nothing is served.
     pub serve: Option<Serve>,
     pub plugins: BTreeMap<String, PluginTable>,
     credentials: Vec<CredentialConfig>,
-}
-
-#[derive(Debug)]
-pub struct StoreConfig {
-    pub kind: StoreKind,
-    pub path: PathBuf,
-    /// `None`: from the environment.
-    pub master_key_file: Option<PathBuf>,
 }
 
 /// One credential's table, with its place in the file.
@@ -94,20 +88,11 @@ impl Config {
     pub fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
         let file = read::read(path, &text)?;
         let base = path.parent().unwrap_or(Path::new(""));
-        let store_path = base.join(&file.store.path);
-        let audit_path = file.audit.path.map_or_else(
-            || store_path.with_extension("audit.jsonl"),
-            |audit| base.join(audit),
-        );
         let mut config = Self {
             path: path.to_owned(),
             text,
-            store: StoreConfig {
-                kind: file.store.kind,
-                path: store_path,
-                master_key_file: file.store.master_key_file.map(|key| base.join(key)),
-            },
-            audit_path,
+            store: None,
+            audit: file.audit.path.map(|audit| base.join(audit)),
             serve: None,
             plugins: file
                 .plugin
@@ -122,6 +107,9 @@ impl Config {
                 serve
                     .map_err(|(span, key, problem)| config.error(span, key.to_owned(), problem))?,
             );
+        }
+        if let Some(store) = file.store {
+            config.set_store(store, base)?;
         }
         for (name, secret) in file.secret {
             config.add_secret(&name, secret)?;

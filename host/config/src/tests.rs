@@ -83,9 +83,14 @@ fn the_environment_comes_from_the_name() {
 #[test]
 fn paths_are_relative_to_the_file() {
     let config = Config::parse(Path::new("/etc/keyturn/keyturn.toml"), STORE.to_owned()).unwrap();
-    assert_eq!(config.store.path, Path::new("/etc/keyturn/store.db"));
+    let store = config.store(None).unwrap();
+    let expected = StoreConfig::Embedded {
+        path: PathBuf::from("/etc/keyturn/store.db"),
+        master_key_file: None,
+    };
+    assert_eq!(store, &expected);
     assert_eq!(
-        config.audit_path,
+        config.audit_path(store),
         Path::new("/etc/keyturn/store.audit.jsonl")
     );
 }

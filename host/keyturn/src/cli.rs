@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use keyturn_config::StoreKind;
 
 /// Rotates credentials without downtime.
 #[derive(Debug, Parser)]
@@ -31,9 +32,29 @@ pub(crate) struct Global {
     /// A folder with further plugins (.wasm components).
     #[arg(long, global = true, env = "KEYTURN_PLUGIN_DIR", value_name = "DIR")]
     pub(crate) plugin_dir: Option<PathBuf>,
+    /// Take this store instead of the configured one.
+    #[arg(long, global = true, env = "KEYTURN_STORE", value_name = "KIND")]
+    pub(crate) store: Option<Store>,
     /// Print data as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Store {
+    /// The file that [store] names.
+    Embedded,
+    /// AWS Secrets Manager, or what speaks like it, with what [store] says about it if it is of this kind.
+    Aws,
+}
+
+impl From<Store> for StoreKind {
+    fn from(store: Store) -> Self {
+        match store {
+            Store::Embedded => Self::Embedded,
+            Store::Aws => Self::Aws,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,21 +1,19 @@
 //! What most commands need: the configuration, the open store, the plugins, the engine with its
 //! sinks. Opened on demand, so that a command touches only what it uses.
 
-use std::{num::NonZeroU32, sync::Arc, time::Instant};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Instant};
 
 use anyhow::Result;
-use keyturn_config::{Config, CredentialConfig, StoreKind};
+use keyturn_config::{Config, CredentialConfig};
 use keyturn_engine::{Credential, Engine, EngineOptions, Event, EventSink, RandomIds, What};
 use keyturn_runtime::Plugin;
-use keyturn_store::{
-    Clock, SecretName, SecretStore, SystemClock,
-    embedded::{EmbeddedStore, MasterKey},
-};
+use keyturn_store::{Clock, SecretName, SecretStore, SystemClock, embedded::EmbeddedStore};
 
 use crate::{
     cli::Global,
     credential::{credential, strategy},
     exit::{self, Code, Failure},
+    opened::Opened,
     plugins::Plugins,
     sinks::{AuditLog, Fanout, PluginLog, Progress},
 };
@@ -36,25 +34,34 @@ pub(crate) enum Record {
 
 pub(crate) struct Session {
     pub(crate) config: Config,
-    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) store: Arc<dyn SecretStore>,
+    opened: Opened,
+    audit_path: PathBuf,
 }
 
 impl Session {
     /// Reads the configuration and opens the store.
-    pub(crate) fn open(global: &Global) -> Result<Self> {
+    pub(crate) async fn open(global: &Global) -> Result<Self> {
         let config = Config::read(&global.config).map_err(refuse)?;
-        let StoreKind::Embedded = config.store.kind;
-        let key = match &config.store.master_key_file {
-            Some(file) => MasterKey::from_file(file),
-            None => MasterKey::from_env(),
-        }
-        .map_err(refuse)?;
-        let store = EmbeddedStore::open(&config.store.path, &key, Arc::new(SystemClock))
-            .map_err(|error| Failure::new(Code::Store, error.to_string()))?;
+        let store = config.store(global.store.map(Into::into)).map_err(refuse)?;
+        let opened = Opened::open(store).await?;
+        let audit_path = config.audit_path(store);
         Ok(Self {
+            store: opened.store(),
             config,
-            store: Arc::new(store),
+            opened,
+            audit_path,
         })
+    }
+
+    /// The store, where it has to be the embedded one.
+    pub(crate) fn embedded(&self) -> Result<&Arc<EmbeddedStore>, Failure> {
+        match &self.opened {
+            Opened::Embedded(store) => Ok(store),
+            Opened::Aws(_) => Err(refuse(
+                "this command works on an embedded store; AWS does it itself",
+            )),
+        }
     }
 
     /// The engine, the configured credentials among `names` (all if there are none) in order, and whether
@@ -70,7 +77,7 @@ impl Session {
             .credentials(global, names, record, NonZeroU32::MIN)
             .await?;
         let engine = Engine::new(EngineOptions {
-            store: Arc::clone(&self.store) as Arc<dyn SecretStore>,
+            store: Arc::clone(&self.store),
             sink,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -199,7 +206,9 @@ impl Session {
 
     /// Leaves one file behind. Without it nothing is lost, SQLite's log stays beside the store.
     pub(crate) async fn close(&self) {
-        self.store.close().await;
+        if let Opened::Embedded(store) = &self.opened {
+            store.close().await;
+        }
     }
 
     /// Does something by hand between an intent and an outcome in the audit trail, like an effect of a
@@ -248,13 +257,13 @@ impl Session {
     }
 
     pub(crate) fn audit(&self) -> Result<AuditLog> {
-        AuditLog::open(&self.config.audit_path).map_err(|error| self.no_audit(&error).into())
+        AuditLog::open(&self.audit_path).map_err(|error| self.no_audit(&error).into())
     }
 
     fn no_audit(&self, error: &std::io::Error) -> Failure {
         refuse(format!(
             "the audit trail {} cannot be written: {error}; nothing was changed",
-            self.config.audit_path.display()
+            self.audit_path.display()
         ))
     }
 

@@ -15,10 +15,12 @@ use crate::{
 
 pub(crate) fn run(global: &Global, arguments: &History) -> Result<ExitCode> {
     let config = Config::read(&global.config).map_err(refuse)?;
-    let events = read_audit(&config.audit_path).map_err(|error| {
+    let store = config.store(global.store.map(Into::into)).map_err(refuse)?;
+    let trail = config.audit_path(store);
+    let events = read_audit(&trail).map_err(|error| {
         refuse(format!(
             "the audit trail {} cannot be read: {error}",
-            config.audit_path.display()
+            trail.display()
         ))
     })?;
     let events: Vec<_> = events

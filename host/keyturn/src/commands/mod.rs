@@ -41,7 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::OnStore(command) => {
-            let session = Session::open(&global)?;
+            let session = Session::open(&global).await?;
             let code = on_store(&global, &session, command).await;
             session.close().await;
             code

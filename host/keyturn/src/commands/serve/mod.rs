@@ -56,11 +56,12 @@ pub(crate) async fn run(
             Some(tls.map_err(|error| refuse(format!("serve.tls: {error}")))?)
         }
     };
-    let rotations = Arc::new(Rotations::new(global, session).await?);
+    let store = session.embedded()?;
+    let rotations = Arc::new(Rotations::new(global, session, store).await?);
     let trail = Arc::new(AuditTrail::new(session.audit()?));
     let log = Lines::to_stderr();
     let service = Service::new(Options {
-        store: Arc::clone(&session.store),
+        store: Arc::clone(store),
         clock: Arc::new(SystemClock),
         keys,
         place: Place {
@@ -85,7 +86,7 @@ pub(crate) async fn run(
     });
     let ended = tokio::select! {
         ended = served => ended,
-        never = purge(&session.store, trail.as_ref()) => match never {},
+        never = purge(store, trail.as_ref()) => match never {},
     };
     let rested = rotations.rest(ROTATIONS_TIMEOUT).await;
     log.close();

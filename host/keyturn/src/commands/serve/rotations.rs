@@ -47,7 +47,11 @@ pub(super) struct Rotations {
 }
 
 impl Rotations {
-    pub(super) async fn new(global: &Global, session: &Session) -> Result<Self> {
+    pub(super) async fn new(
+        global: &Global,
+        session: &Session,
+        store: &Arc<EmbeddedStore>,
+    ) -> Result<Self> {
         let (sink, opened) = if session.config.credentials().is_empty() {
             // A store may be served without anything being rotated.
             (session.sink(global, Record::Trail)?, Vec::new())
@@ -63,7 +67,7 @@ impl Rotations {
             credentials.entry(name).or_default().push(credential);
         }
         Ok(Self {
-            store: Arc::clone(&session.store),
+            store: Arc::clone(store),
             sink,
             credentials,
             places: Arc::new(Semaphore::new(ROTATIONS_MAX as usize)),
