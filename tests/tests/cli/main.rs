@@ -8,6 +8,7 @@ mod support;
 
 mod assisted;
 mod at_once;
+mod aws;
 mod canary;
 mod configuration;
 mod credentials;

@@ -3,6 +3,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod festival;
+pub(crate) mod served;
 pub(crate) mod terminal;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,8 @@ pub(crate) struct Workspace {
     folder: Scratch,
     /// What the commands wrote that were not asked to reveal anything.
     written: Mutex<String>,
+    /// What commands find in their environment.
+    environment: Mutex<Vec<(String, String)>>,
 }
 
 /// How a command ended and what it wrote.
@@ -83,6 +86,7 @@ impl Workspace {
         Self {
             folder: Scratch::new("keyturn-cli").unwrap(),
             written: Mutex::default(),
+            environment: Mutex::default(),
         }
     }
 
@@ -201,9 +205,10 @@ impl Workspace {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        for name in ["KEYTURN_CONFIG", "KEYTURN_PLUGIN_DIR", "KEYTURN_MASTER_KEY"] {
+        for (name, _) in std::env::vars().filter(|(name, _)| is_ours(name)) {
             command.env_remove(name);
         }
+        command.envs(self.environment.lock().unwrap().iter().cloned());
         command
     }
 
@@ -303,8 +308,21 @@ impl Workspace {
     }
 
     pub(crate) fn audit(&self) -> String {
-        fs::read_to_string(self.path("store.audit.jsonl")).unwrap_or_default()
+        let trail = if self.environment.lock().unwrap().is_empty() {
+            "store.audit.jsonl"
+        } else {
+            "keyturn.audit.jsonl"
+        };
+        fs::read_to_string(self.path(trail)).unwrap_or_default()
     }
+}
+
+/// What this machine's environment must not decide.
+fn is_ours(name: &str) -> bool {
+    name == "SECRETS_MANAGER_ENDPOINT"
+        || ["KEYTURN_", "AWS_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
 }
 
 impl Ended {
