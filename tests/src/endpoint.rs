@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use keyturn_server::access::{AccessKey, AccessKeys, Grant, KeyPair, Pattern};
 use keyturn_server::faults::Faults;
 use keyturn_server::{
-    Admitted, Change, Options, Place, RequestLog, RequestRecord, RotateError, Rotator, Server,
-    Service, Trail,
+    Admitted, Change, Options, Patience, Place, RequestLog, RequestRecord, RotateError, Rotator,
+    Server, Service, Trail,
 };
 use keyturn_store::embedded::{EmbeddedStore, MasterKey};
 use keyturn_store::{Clock, ManualClock, SecretName, SystemClock, VersionId};
@@ -56,6 +56,11 @@ pub struct Around {
 impl Endpoint {
     /// On the real clock's time.
     pub async fn start() -> io::Result<Self> {
+        Self::start_with(Patience::default()).await
+    }
+
+    /// The same with other patience.
+    pub async fn start_with(patience: Patience) -> io::Result<Self> {
         let home = Scratch::new("endpoint")?;
         let clock = Arc::new(ManualClock::at_ms(SystemClock.now_ms()));
         let master = MasterKey::generate().map_err(io::Error::other)?;
@@ -79,6 +84,7 @@ impl Endpoint {
             faults: faults.clone(),
         });
         let server = Server::bind(([127, 0, 0, 1], 0).into(), None, service).await?;
+        let server = server.with(patience);
         let address = server.local_addr()?;
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run(async { drop(stopped.await) }));

@@ -15,7 +15,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::error::{Answer, ApiError};
 use crate::service::Service;
@@ -25,49 +25,71 @@ const BODY_BYTES_MAX: usize = 512 * 1024;
 /// Signatures and user agents of SDKs take one or two.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 const HEADERS_MAX: usize = 64;
-/// From the end of the last request: how long a connection may be idle, and how long a head may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// A client that reads its answers too slowly to ever finish loses its place; others connect again.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// For the answer to the last request of a connection, and for the client to read it.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// From the end of the last request: how long a connection may be idle, and how long a head may take.
+    pub head: Duration,
+    pub body: Duration,
+    /// Then a connection ends after the answer to its request. A client that never reads it must not keep its place.
+    pub connection: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(30),
+            body: Duration::from_secs(10),
+            connection: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
 /// Serves a connection until its end, or until `stop` says so and the request under way is answered.
 pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     client: SocketAddr,
     service: Arc<Service>,
+    patience: Patience,
     mut stop: watch::Receiver<bool>,
 ) {
-    let answer = service_fn(|request| answer(request, client, Arc::clone(&service)));
+    let answer = service_fn(|request| answer(request, client, patience, Arc::clone(&service)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(patience.head)
         .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX);
+        .max_headers(HEADERS_MAX)
+        // The end of what a client sends says nothing about the request before it.
+        .half_close(true);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answer));
-    // However it ends: what was answered is answered, and the client sees the end of its connection.
     tokio::select! {
-        _ = timeout(CONNECTION_TIMEOUT, connection.as_mut()) => {}
-        () = async { drop(stop.wait_for(|stopping| *stopping).await) } => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
+        _ended = connection.as_mut() => return,
+        () = sleep(patience.connection) => {}
+        () = async { drop(stop.wait_for(|stopping| *stopping).await) } => {}
     }
+    connection.as_mut().graceful_shutdown();
+    // However it ends: what was answered is answered, and the client sees the end of its connection.
+    let _ended = timeout(LAST_ANSWER_TIMEOUT, connection).await;
 }
 
 async fn answer(
     request: Request<Incoming>,
     client: SocketAddr,
+    patience: Patience,
     service: Arc<Service>,
 ) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
     let (head, body) = request.into_parts();
-    let body = receive(body).await;
+    let body = receive(body, patience.body).await;
     // A task of its own: once a request has arrived it is carried out to its end, whoever hangs up meanwhile.
     let answered = tokio::spawn(async move { service.answer(client, &head, body).await });
     Ok(answered.await??.map(Full::new))
 }
 
-async fn receive(body: Incoming) -> Answer<Bytes> {
-    let whole = timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect());
+async fn receive(body: Incoming, patience: Duration) -> Answer<Bytes> {
+    let whole = timeout(patience, Limited::new(body, BODY_BYTES_MAX).collect());
     match whole.await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::new(
@@ -78,7 +100,7 @@ async fn receive(body: Incoming) -> Answer<Bytes> {
         Ok(Err(_)) => Err(ApiError::serialization("The body did not arrive whole.")),
         Err(_) => Err(ApiError::new(
             "RequestTimeoutException",
-            format!("The body did not arrive within {BODY_TIMEOUT:?}."),
+            format!("The body did not arrive within {patience:?}."),
         )
         .with_status(StatusCode::REQUEST_TIMEOUT)),
     }

@@ -21,5 +21,6 @@ mod sigv4;
 
 pub use arn::Place;
 pub use around::{Admitted, Change, RequestLog, RequestRecord, RotateError, Rotator, Trail};
+pub use connection::Patience;
 pub use server::{Ended, Server, tls};
 pub use service::{Options, Service};

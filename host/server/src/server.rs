@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::connection;
+use crate::connection::{self, Patience};
 use crate::service::Service;
 
 /// Each is a file handle and a few kilobytes.
@@ -30,6 +30,7 @@ pub struct Server {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     service: Arc<Service>,
+    patience: Patience,
 }
 
 /// How a server ended.
@@ -55,7 +56,15 @@ impl Server {
             listener: TcpListener::bind(address).await?,
             tls: tls.map(TlsAcceptor::from),
             service: Arc::new(service),
+            patience: Patience::default(),
         })
+    }
+
+    /// The same with other patience.
+    #[must_use]
+    pub fn with(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Where it listens.
@@ -106,16 +115,17 @@ impl Server {
         stopped: watch::Receiver<bool>,
     ) {
         let (tls, service) = (self.tls.clone(), Arc::clone(&self.service));
+        let patience = self.patience;
         tokio::spawn(async move {
             let _place = place;
             // Answers are small and clients wait for them.
             let _ = stream.set_nodelay(true);
             let Some(tls) = tls else {
-                return connection::serve(stream, client, service, stopped).await;
+                return connection::serve(stream, client, service, patience, stopped).await;
             };
             // A client that does not speak TLS, or not in time, is told nothing.
             if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                connection::serve(stream, client, service, stopped).await;
+                connection::serve(stream, client, service, patience, stopped).await;
             }
         });
     }

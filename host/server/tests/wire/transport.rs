@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use harness::endpoint::{Endpoint, locked};
 use harness::poll::until_true;
-use harness::signed::{Request, send};
-use keyturn_server::Ended;
+use harness::signed::{Connection, Request, send};
+use keyturn_server::faults::{Fault, Kind};
+use keyturn_server::{Ended, Patience};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task;
+use tokio::time::timeout;
 
 use crate::support::{ask, done, signed, token};
 
@@ -104,6 +106,61 @@ async fn what_is_no_http_is_answered_as_such() {
         assert_eq!(send(endpoint.address, bytes).await.unwrap().status, 400);
     }
     assert_eq!(ask(&endpoint, "ListSecrets", json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_is_too_slow_loses_its_place_and_nobody_elses() {
+    let patience = Patience {
+        head: Duration::from_millis(300),
+        body: Duration::from_millis(300),
+        connection: PATIENCE,
+    };
+    let endpoint = Endpoint::start_with(patience).await.unwrap();
+    let request = signed(&endpoint, &endpoint.key, "ListSecrets", "{}");
+    let whole = request.head();
+    let idle = send_and_wait(&endpoint, "");
+    let slow_head = send_and_wait(&endpoint, &whole[..20]);
+    let slow_body = send_and_wait(&endpoint, &whole);
+    let others = done(&endpoint, "ListSecrets", json!({}));
+    let (idle, slow_head, slow_body, _) = tokio::join!(idle, slow_head, slow_body, others);
+    assert_eq!(idle, "");
+    assert!(
+        slow_head.is_empty() || slow_head.starts_with("HTTP/1.1 408"),
+        "{slow_head}"
+    );
+    assert!(slow_body.starts_with("HTTP/1.1 408"), "{slow_body}");
+    assert!(slow_body.contains("RequestTimeoutException"), "{slow_body}");
+}
+
+/// Sends so much and no more, and reads until the endpoint ends the connection.
+async fn send_and_wait(endpoint: &Endpoint, text: &str) -> String {
+    let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let ended = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+    ended.expect("the connection is still open").unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_connection_ends_after_an_answer_and_never_within_one() {
+    let patience = Patience {
+        connection: Duration::from_millis(300),
+        ..Patience::default()
+    };
+    let endpoint = Endpoint::start_with(patience).await.unwrap();
+    endpoint.faults.aim(Fault {
+        operation: "ListSecrets".to_owned(),
+        kind: Kind::Latency { ms: 600 },
+        skip: 0,
+        times: 1,
+    });
+    let request = signed(&endpoint, &endpoint.key, "ListSecrets", "{}");
+    let mut connection = Connection::open(endpoint.address).await.unwrap();
+    let answered = connection.ask(&request).await.unwrap();
+    assert_eq!(answered.status, 200);
+    assert_eq!(answered.headers["connection"], "close");
+    assert!(connection.ask(&request).await.is_err());
 }
 
 #[tokio::test]
