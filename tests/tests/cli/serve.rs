@@ -44,7 +44,11 @@ pub(crate) fn served_with(keys: &str, tables: &str) -> Workspace {
 
 impl Serving {
     pub(crate) fn start(workspace: &Workspace) -> Self {
-        let mut process = workspace.start(&["serve"]);
+        Self::start_with(workspace, &["serve"])
+    }
+
+    fn start_with(workspace: &Workspace, arguments: &[&str]) -> Self {
+        let mut process = workspace.start(arguments);
         let mut line = String::new();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
@@ -293,4 +297,25 @@ fn what_an_operator_has_to_rotate_is_said_at_once() {
         assert!(refused.message().contains(words), "{}", refused.message());
         assert_eq!(workspace.labels(name).len(), 1);
     }
+}
+
+#[test]
+fn faults_are_made_only_on_demand_and_said() {
+    let workspace = served("");
+    workspace.create("app-prod/key", "the value");
+    fs::write(
+        workspace.path("faults.json"),
+        r#"[{"operation": "Get*", "kind": "throttle"}]"#,
+    )
+    .unwrap();
+    let mut serving = Serving::start_with(&workspace, &["serve", "--faults", "faults.json"]);
+    let read = json!({"SecretId": "app-prod/key"});
+    let hit = serving.ask(&workspace, "GetSecretValue", &read);
+    assert_eq!(hit.code(), "ThrottlingException");
+    assert_eq!(serving.ask(&workspace, "GetSecretValue", &read).status, 200);
+    let (_, said) = serving.stop("-TERM");
+    assert!(said.contains("makes faults on purpose"), "{said}");
+    fs::write(workspace.path("faults.json"), "[{}]").unwrap();
+    let refused = workspace.run(&["serve", "--faults", "faults.json"]);
+    refused.failed(3, &["--faults faults.json"]);
 }
