@@ -83,6 +83,8 @@ impl From<StoreError> for ApiError {
             | ErrorKind::InvalidNextToken
             | ErrorKind::MalformedPolicy
             | ErrorKind::PublicPolicy
+            | ErrorKind::AccessDenied
+            | ErrorKind::Unauthenticated
             | ErrorKind::Encryption
             | ErrorKind::Decryption => StatusCode::BAD_REQUEST,
         };
