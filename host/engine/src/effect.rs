@@ -399,35 +399,16 @@ impl Effects<'_> {
         if current.value.expose_secret() == request.subject.value.expose_secret() {
             return Ok(Event::Completed { changed: false });
         }
-        self.end_grace(subject).await?;
+        let cut = self.end_grace(subject).await?;
         let plugin = &self.source.credential.plugin;
         let outcome = self
             .source
             .call(subject, async |call| plugin.retire(call, &request).await)
-            .await?;
-        Ok(self.outcome(outcome))
-    }
-
-    /// A value that is killed before its time has no grace any more: a run that is cut off from here on must not leave
-    /// the promise that it works, and the next one goes on without being told again.
-    async fn end_grace(&self, subject: &VersionId) -> Result<(), StoreError> {
-        let credential = self.source.credential;
-        let now_ms = self.options.clock.now_ms();
-        let ended = self.note_if(|notes| {
-            let known = notes.credentials.get_mut(&credential.name);
-            let versions = known
-                .into_iter()
-                .flat_map(|known| known.versions.values_mut());
-            let mut ended = false;
-            for owed in versions.filter_map(|known| known.owes.as_mut()) {
-                if owed.subject == subject.as_str() && owed.due_at_ms > now_ms {
-                    owed.due_at_ms = now_ms;
-                    ended = true;
-                }
-            }
-            ended
-        });
-        ended.await.map(drop)
+            .await;
+        if matches!(&outcome, Err(failed) if failed.left_target_alone()) {
+            self.give_grace_back(subject, &cut).await;
+        }
+        Ok(self.outcome(outcome?))
     }
 
     async fn check(&mut self) -> Result<Event, Box<Failed>> {

@@ -13,6 +13,7 @@ mod effect;
 mod engine;
 mod event;
 mod failure;
+mod grace;
 mod ids;
 mod in_use;
 mod keeping;

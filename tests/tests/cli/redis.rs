@@ -195,6 +195,32 @@ fn a_node_that_goes_down_in_the_middle_is_reconciled_by_the_next_run() {
     cache.is_dead(&old);
 }
 
+/// The old password works, and for as long as it was promised to: only another `--now` may end it before.
+#[test]
+fn an_early_end_that_never_began_leaves_the_grace_as_it_was() {
+    let cache = Cache::start(0, 3600);
+    let first = cache.workspace.current(SECRET);
+    let run = |arguments: &[&str]| cache.workspace.run(&[arguments, &[SECRET]].concat());
+    let due = || {
+        let status = run(&["status", "--json"]).succeeded().json();
+        status[0]["retirement"]["due_at_ms"].as_u64().unwrap()
+    };
+    run(&["rotate"]).succeeded();
+    let promised = due();
+    cache.primary().crash().unwrap();
+    for command in ["retire", "rotate"] {
+        run(&[command, "--now"]).failed(5, &["was not changed"]);
+        assert_eq!(due(), promised, "{command}");
+    }
+    cache.primary().start_again().unwrap();
+    for command in ["retire", "rotate"] {
+        run(&[command]).failed(7, &["promised to work"]);
+    }
+    cache.login_at(cache.primary(), &first).unwrap();
+    run(&["retire", "--now"]).succeeded();
+    cache.is_dead(&first);
+}
+
 /// How many bytes each of the connections of one rotation sends.
 fn conversations(cache: &Cache, proxy: &Proxy) -> Vec<usize> {
     let before = proxy.connections();
