@@ -248,6 +248,24 @@ fn a_split_into_a_secret_that_holds_something_else_is_undone() {
     assert!(vendors.rotates(OLD_NAME));
 }
 
+/// Nothing is undone there, and nobody is to believe it was.
+#[test]
+fn an_undoing_that_names_another_secret_is_refused() {
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    let undo = || vendors.split_into("festival-prod/sendgird", &["--undo"]);
+    undo().failed(
+        7,
+        &[
+            "there is no secret festival-prod/sendgird",
+            "festival-prod/api-keys rotates it",
+        ],
+    );
+    vendors.configure_at(&["sendgrid"], &[NEW]);
+    vendors.split_into(NEW, &[]).succeeded();
+    undo().failed(7, &["was split into festival-prod/sendgrid already"]);
+    assert!(!vendors.rotates(OLD_NAME) && vendors.rotates(NEW));
+}
+
 /// What the new secret held before the split was undone may be dead by now.
 #[test]
 fn a_secret_that_lags_behind_does_not_take_over() {

@@ -320,6 +320,15 @@ impl Job<'_> {
         Failure::new(Code::Refused, problem).into()
     }
 
+    pub(super) fn new_is_unknown(&self) -> anyhow::Error {
+        let Self { from, to, .. } = self;
+        let problem = format!(
+            "there is no secret {to}, and {} was not split into it: {from} rotates it; nothing was changed",
+            self.old_name()
+        );
+        Failure::new(Code::Refused, problem).into()
+    }
+
     pub(super) async fn is_held(&self) -> Result<bool> {
         let current = self.store.get(&self.to, &Which::current()).await?;
         let held = self.plugin.share(&current.value, &self.beside);

@@ -187,10 +187,11 @@ pub(super) async fn undo(global: &Global, job: &Job<'_>) -> Result<()> {
     if share.secrets.is_empty() {
         return Err(job.holds_none());
     }
+    let owner = job.owner().await?;
     if job.new_exists().await? {
         let _alone = locked(*store, to).await?;
         let given_back = job.is_given_back(&share).await?;
-        if job.owner().await?.is_none() && !given_back {
+        if owner.is_none() && !given_back {
             return Err(job.was_not_split());
         }
         // A secret that holds none of the members has nothing to lose, and nothing to be in step with.
@@ -205,6 +206,9 @@ pub(super) async fn undo(global: &Global, job: &Job<'_>) -> Result<()> {
         }
         job.give(to, job.old_name(), &share.secrets).await?;
         job.note_split_off(false).await?;
+    } else if owner.is_none() {
+        // Where the split was cut off before the new one was made, there is an owner all the same.
+        return Err(job.new_is_unknown());
     }
     job.take(from, to.as_str()).await?;
     said(
