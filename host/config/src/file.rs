@@ -59,7 +59,7 @@ pub(crate) struct Audit {
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
     /// Lower-case hex of the component's SHA-256.
-    pub sha256: Option<String>,
+    pub sha256: Option<Spanned<String>>,
     pub capabilities: Option<BTreeSet<Capability>>,
 }
 
@@ -70,8 +70,8 @@ pub(crate) struct Secret {
     pub environment: Option<String>,
     pub plugin: Option<Spanned<String>>,
     pub strategy: Option<Spanned<String>>,
-    pub grace_seconds: Option<u64>,
-    pub lead_seconds: Option<u64>,
+    pub grace_seconds: Option<Spanned<u64>>,
+    pub lead_seconds: Option<Spanned<u64>>,
     pub rotate_after_days: Option<Spanned<u32>>,
     pub password: Option<PasswordPolicy>,
     pub settings: Option<toml::Table>,
@@ -85,8 +85,8 @@ pub(crate) struct Secret {
 pub(crate) struct Credential {
     pub plugin: Spanned<String>,
     pub strategy: Option<Spanned<String>>,
-    pub grace_seconds: Option<u64>,
-    pub lead_seconds: Option<u64>,
+    pub grace_seconds: Option<Spanned<u64>>,
+    pub lead_seconds: Option<Spanned<u64>>,
     pub rotate_after_days: Option<Spanned<u32>>,
     pub password: Option<PasswordPolicy>,
     pub settings: Option<toml::Table>,
@@ -99,8 +99,8 @@ impl Secret {
         Some(Credential {
             plugin: self.plugin.clone()?,
             strategy: self.strategy.clone(),
-            grace_seconds: self.grace_seconds,
-            lead_seconds: self.lead_seconds,
+            grace_seconds: self.grace_seconds.clone(),
+            lead_seconds: self.lead_seconds.clone(),
             rotate_after_days: self.rotate_after_days.clone(),
             password: self.password.clone(),
             settings: self.settings.clone(),

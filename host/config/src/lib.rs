@@ -34,6 +34,11 @@ const CREDENTIAL_CHARS_MAX: usize = 200;
 /// AWS's bounds of AutomaticallyAfterDays.
 const ROTATE_AFTER_DAYS: std::ops::RangeInclusive<u32> = 1..=1000;
 
+/// Ten years: whoever writes more has mistaken the unit.
+const SECONDS_MAX: u64 = 315_360_000;
+
+const SHA256_DIGITS: usize = 64;
+
 /// A configuration whose form is right. Relative paths are relative to its file.
 #[derive(Debug)]
 pub struct Config {
@@ -111,10 +116,42 @@ impl Config {
         if let Some(store) = file.store {
             config.set_store(store, base)?;
         }
+        config.check_pins()?;
         for (name, secret) in file.secret {
             config.add_secret(&name, secret)?;
         }
         Ok(config)
+    }
+
+    fn check_pins(&self) -> Result<(), ConfigError> {
+        for (name, plugin) in &self.plugins {
+            let Some(pin) = &plugin.sha256 else { continue };
+            let digits = pin.get_ref();
+            let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            if digits.len() != SHA256_DIGITS || !digits.bytes().all(is_digit) {
+                return Err(self.error(
+                    Some(pin.span()),
+                    format!("plugin.\"{name}\".sha256"),
+                    format!(
+                        "give the file's SHA-256 as {SHA256_DIGITS} lower-case hexadecimal digits"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// An error about the table of a plugin.
+    pub fn plugin_table_error(&self, name: &str, problem: String) -> ConfigError {
+        let pin = self
+            .plugins
+            .get(name)
+            .and_then(|table| table.sha256.as_ref());
+        self.error(
+            pin.map(Spanned::span),
+            format!("plugin.\"{name}\""),
+            problem,
+        )
     }
 
     /// Every configured credential, in the order of their names.
@@ -267,6 +304,20 @@ impl Config {
                 ),
             ));
         }
+        for (name, seconds) in [
+            ("grace_seconds", &table.grace_seconds),
+            ("lead_seconds", &table.lead_seconds),
+        ] {
+            if let Some(seconds) = seconds
+                && *seconds.get_ref() > SECONDS_MAX
+            {
+                return Err(self.error(
+                    Some(seconds.span()),
+                    format!("{key}.{name}"),
+                    format!("give at most {SECONDS_MAX} seconds, which are ten years"),
+                ));
+            }
+        }
         self.credentials.push(CredentialConfig {
             secret: secret.to_owned(),
             credential: credential.to_owned(),
@@ -319,12 +370,14 @@ impl CredentialConfig {
 
     /// How long the old value stays accepted, if the operator says so.
     pub fn grace_seconds(&self) -> Option<u64> {
-        self.table.grace_seconds
+        let seconds = self.table.grace_seconds.as_ref();
+        seconds.map(|seconds| *seconds.get_ref())
     }
 
     /// How long a new key is published before it is used.
     pub fn lead_seconds(&self) -> u64 {
-        self.table.lead_seconds.unwrap_or(0)
+        let seconds = self.table.lead_seconds.as_ref();
+        seconds.map_or(0, |seconds| *seconds.get_ref())
     }
 
     /// The interval of rotations, if there is one.

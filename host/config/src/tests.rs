@@ -61,6 +61,43 @@ fn days_are_bounded_as_on_aws() {
 }
 
 #[test]
+fn seconds_are_bounded() {
+    for key in ["grace_seconds", "lead_seconds"] {
+        let text =
+            |seconds: u64| format!("{STORE}[secret.\"a\"]\nplugin = \"jwt\"\n{key} = {seconds}\n");
+        let read = Config::parse(Path::new("keyturn.toml"), text(315_360_000));
+        assert!(read.is_ok(), "{read:?}");
+        assert_eq!(
+            problem(&text(315_360_001)),
+            format!(
+                "keyturn.toml:6: secret.\"a\".{key}: give at most 315360000 seconds, which are ten years"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_pin_is_a_hash() {
+    let text = |pin: &str| format!("{STORE}[plugin.\"mine\"]\nsha256 = \"{pin}\"\n");
+    let digits = "0123456789abcdef".repeat(4);
+    let read = Config::parse(Path::new("keyturn.toml"), text(&digits));
+    assert!(read.is_ok(), "{read:?}");
+    for pin in [
+        "",
+        "abc",
+        &digits.to_uppercase(),
+        &format!("{digits}0"),
+        &digits.replace('0', "g"),
+    ] {
+        let problem = problem(&text(pin));
+        assert!(
+            problem.starts_with("keyturn.toml:5: plugin.\"mine\".sha256: give the file's SHA-256"),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
 fn a_credentials_name_fits_into_a_label() {
     let config = |name: &str| {
         let text = format!("{STORE}[secret.\"a\".credential.{name}]\nplugin = \"jwt\"\n");

@@ -71,6 +71,26 @@ impl<'a> Plugins<'a> {
         Ok(names)
     }
 
+    /// A plugin's table that would hold for nothing, and why: whoever pins a file must not believe in vain that it is
+    /// the one in use.
+    pub(crate) fn idle_table(&self) -> Result<Option<(&str, String)>> {
+        if self.tables.is_empty() {
+            return Ok(None);
+        }
+        let names = self.names()?;
+        let idle = self.tables.iter().find_map(|(name, table)| {
+            let problem = match names.get(name) {
+                None => unknown(name, &names),
+                Some(Place::Shipped | Place::Both(_)) if table.sha256.is_some() => {
+                    format!("{name} comes with this binary and cannot be pinned; take `sha256` out")
+                }
+                Some(_) => return None,
+            };
+            Some((name.as_str(), problem))
+        });
+        Ok(idle)
+    }
+
     /// Loads a plugin by its name.
     pub(crate) async fn load(&self, name: &str) -> Result<Plugin> {
         if let Some(plugin) = self.loaded.borrow().get(name) {
@@ -83,10 +103,7 @@ impl<'a> Plugins<'a> {
                 .map(PluginSource::Bundled)
                 .context("not shipped")?,
             Some(Place::Both(path)) => return Err(ambiguous(path)),
-            None => bail!(
-                "there is no plugin {name}; known are {}; --plugin-dir adds a folder with others",
-                listed(&names)
-            ),
+            None => bail!("{}", unknown(name, &names)),
         };
         let plugin = self.load_from(source).await?;
         if plugin.manifest().name != name {
@@ -145,7 +162,10 @@ impl<'a> Plugins<'a> {
     fn file(&self, path: PathBuf, name: &str) -> PluginSource {
         PluginSource::File {
             path,
-            sha256: self.tables.get(name).and_then(|table| table.sha256.clone()),
+            sha256: self
+                .tables
+                .get(name)
+                .and_then(|table| Some(table.sha256.as_ref()?.get_ref().clone())),
         }
     }
 }
@@ -163,6 +183,13 @@ fn ambiguous(path: &Path) -> Error {
         "{} has the name of a plugin that this keyturn ships, and no file replaces one, so neither is used; take the \
          file out of --plugin-dir, or give its plugin another name, in its plugin.toml and as the file's",
         path.display()
+    )
+}
+
+fn unknown(name: &str, names: &BTreeMap<String, Place>) -> String {
+    format!(
+        "there is no plugin {name}; known are {}; --plugin-dir adds a folder with others",
+        listed(names)
     )
 }
 

@@ -96,6 +96,9 @@ impl Session {
     ) -> Result<(Arc<dyn EventSink>, Vec<Credential>, Code)> {
         let sink = self.sink(global, record)?;
         let plugins = self.plugins(global, &sink, calls_at_once)?;
+        if let Some((name, problem)) = plugins.idle_table()? {
+            return Err(refuse(self.config.plugin_table_error(name, problem)).into());
+        }
         let mut opened = Vec::new();
         let mut refused = Code::Done;
         for config in self.select(names)? {

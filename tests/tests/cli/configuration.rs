@@ -128,6 +128,41 @@ fn days_out_of_bounds() {
 }
 
 #[test]
+fn a_grace_of_more_than_ten_years() {
+    refused(
+        &format!("{JWT}grace_seconds = 315360001\n"),
+        &[
+            "keyturn.toml:7: secret.\"app-prod/jwt\".grace_seconds: ",
+            "ten years",
+        ],
+    );
+}
+
+/// Whoever pins a file believes that no other is used.
+#[test]
+fn a_pin_that_would_hold_for_nothing() {
+    let pin = format!("sha256 = \"{}\"\n", "a".repeat(64));
+    refused(
+        &format!("{JWT}[plugin.\"jwt\"]\n{pin}"),
+        &["keyturn.toml:8: plugin.\"jwt\": ", "cannot be pinned"],
+    );
+    for rest in [&pin, "capabilities = [\"log\"]\n"] {
+        refused(
+            &format!("{JWT}[plugin.\"jvt\"]\n{rest}"),
+            &[
+                "plugin.\"jvt\": ",
+                "no plugin jvt",
+                "known are api-key, jwt",
+            ],
+        );
+    }
+    refused(
+        &format!("{JWT}[plugin.\"mine\"]\nsha256 = \"abc\"\n"),
+        &["keyturn.toml:8: plugin.\"mine\".sha256: ", "64 lower-case"],
+    );
+}
+
+#[test]
 fn a_name_that_is_not_configured() {
     let workspace = Workspace::with(JWT);
     for command in [
