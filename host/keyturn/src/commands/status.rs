@@ -145,6 +145,9 @@ fn unfinished(status: &Status) -> String {
         format!("pending: {version}")
     } else if let Some(version) = &status.staged {
         format!("staged: {version}")
+    } else if status.answered {
+        let name = output::name(&status.secret, &status.credential);
+        format!("answered: `keyturn rotate {name}` goes on with it")
     } else if let Some(waiting) = &status.waiting {
         let until = output::time(waiting.expires_at_ms);
         if status.wait_expired {

@@ -247,6 +247,8 @@ fn retiring_sets_an_answer_aside_and_says_so() {
             false => retired.stderr,
         };
         assert!(said.contains("set aside and not lost"), "{said}");
+        let shown = vendor.workspace.run(&["status", SECRET]).succeeded();
+        shown.says(&["answered: `keyturn rotate festival-prod/stripe` goes on with it"]);
     }
     vendor.stripe.add_key(restricted, ACCOUNT, true);
     vendor.workspace.run(&["rotate", SECRET]).succeeded();
