@@ -150,8 +150,7 @@ pub(crate) fn applied(applied: Applied) -> &'static str {
 }
 
 /// Of a run whose preflight failed.
-pub(crate) const NOBODY_ASKED: &str =
-    "Nobody was asked for a new value: making it may end the present one.";
+pub(crate) const NOBODY_ASKED: &str = "Nobody was asked for a new value.";
 
 /// What to do besides, after such a run.
 pub(crate) fn ask_all_the_same(name: &str) -> String {

@@ -51,6 +51,8 @@ impl Vendors {
             let ended = self.workspace.run(&[command, NAME]);
             let shown = format!("{}{}", ended.stdout, ended.stderr);
             assert!(!shown.contains(STEP), "{shown}");
+            // Whether making a new one ends the present one only the vendor knows.
+            assert!(!shown.contains("may end the present one"), "{shown}");
             let ended = ended.failed(code, words);
             ended.failed(
                 code,
