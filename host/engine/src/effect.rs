@@ -29,6 +29,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) goal: &'a Goal,
     /// An operator's answers.
     pub(crate) inputs: &'a [Input],
+    /// Whether an operator is waited for, if one is needed.
+    pub(crate) waits: bool,
     /// What an operator is asked for.
     pub(crate) asks: Option<InputRequest>,
     /// What plugins found while they did something else.
@@ -187,7 +189,9 @@ impl Effects<'_> {
         let value = match created {
             Created::Value(value) => value,
             Created::NeedsInput(asked) => {
-                self.park(&asked).await?;
+                if self.waits {
+                    self.park(&asked).await?;
+                }
                 self.asks = Some(asked);
                 return Ok(Event::InputNeeded);
             }

@@ -51,7 +51,7 @@ impl Engine {
     }
 
     /// The same where AWSCURRENT is not tried before an operator is asked for another value: it is known to be lost, or
-    /// the answer is there and only the questions are needed.
+    /// somebody has the answer.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -62,6 +62,22 @@ impl Engine {
     ) -> Result<(Outcome, Report), Box<RunFailure>> {
         Run::new(&self.options, credential, goal, Vec::new())
             .without_preflight()
+            .drive()
+            .await
+    }
+
+    /// The same where the answer is there and only the questions are needed: AWSCURRENT is not tried either, and no wait
+    /// begins that a wrong answer would leave behind.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_for_questions(
+        &self,
+        credential: &Credential,
+        goal: Goal,
+    ) -> Result<(Outcome, Report), Box<RunFailure>> {
+        Run::new(&self.options, credential, goal, Vec::new())
+            .for_questions()
             .drive()
             .await
     }
@@ -89,15 +105,18 @@ impl Engine {
         status::verify(&self.options, credential).await
     }
 
-    /// What an operator would be asked for the next value; `None` if nothing. Stores and changes nothing.
+    /// What an operator would be asked on the way to a goal; `None` if nothing. Stores no value and changes none.
     ///
     /// # Errors
-    /// [`RunFailure`] if that cannot be told.
+    /// [`RunFailure`] if that cannot be told, or if a run would be refused at its first look: nobody is asked in vain.
     pub async fn questions(
         &self,
         credential: &Credential,
+        goal: Goal,
     ) -> Result<Option<InputRequest>, Box<RunFailure>> {
-        status::questions(&self.options, credential).await
+        Run::new(&self.options, credential, goal, Vec::new())
+            .questions()
+            .await
     }
 
     /// How a credential stands, from what is stored. Touches no target; what a value keeps until the operator's word, the

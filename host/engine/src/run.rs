@@ -11,8 +11,8 @@ use keyturn_protocol::{
     Applied, Command, Event, Failure, Goal, Limits, NextAction, Outcome, Reason, Request, Rotation,
     Rule, VersionId, WaitReason,
 };
-use keyturn_runtime::{Input, TargetEffect};
-use keyturn_store::StoreError;
+use keyturn_runtime::{Input, InputRequest, TargetEffect};
+use keyturn_store::{RunGuard, StoreError};
 
 use crate::{
     call::{CallSource, ValuesRead},
@@ -24,6 +24,7 @@ use crate::{
     keeping::Refusal,
     moved,
     notes::Notes,
+    parking,
     problem::{Failed, Problem},
     recorder::Recorder,
     renamed::Unnamed,
@@ -40,6 +41,8 @@ pub(crate) struct Run<'a> {
     inputs: Vec<Input>,
     /// Whether AWSCURRENT is tried before an operator is asked for another value.
     preflight: bool,
+    /// Whether an operator is waited for, if one is needed.
+    waits: bool,
     /// The last command was that trial.
     in_preflight: bool,
     recorder: Recorder<'a>,
@@ -66,8 +69,9 @@ impl<'a> Run<'a> {
             options,
             credential,
             goal,
-            // Whoever brings the answer is not asked.
+            // Whoever brings the answer is not asked, and nobody is waited for who has brought a wrong one.
             preflight: inputs.is_empty(),
+            waits: inputs.is_empty(),
             in_preflight: false,
             inputs,
             recorder,
@@ -77,6 +81,15 @@ impl<'a> Run<'a> {
             elsewhere: None,
             touched: Applied::No,
             notes_refused: Refusal::default(),
+        }
+    }
+
+    /// The answer is on its way: what it has to be is all that is needed.
+    pub(crate) fn for_questions(self) -> Self {
+        Self {
+            preflight: false,
+            waits: false,
+            ..self
         }
     }
 
@@ -90,8 +103,47 @@ impl<'a> Run<'a> {
 
     /// Runs to the end.
     pub(crate) async fn drive(mut self) -> Result<(Outcome, Report), Box<RunFailure>> {
+        let (_alone, mut rotation) = self.begin().await?;
+        loop {
+            match rotation.poll() {
+                Command::Done(outcome) => {
+                    let report = self.recorder.finish(words::outcome(&outcome), None).await;
+                    return Ok((outcome, report));
+                }
+                Command::Failed(failure) => return Err(self.failed(failure).await),
+                command => self.advance(&mut rotation, &command).await?,
+            }
+        }
+    }
+
+    /// What an operator would be asked, unless already the first look keeps this run from asking. Stores nothing; `None`
+    /// if the plugin asks nothing.
+    pub(crate) async fn questions(mut self) -> Result<Option<InputRequest>, Box<RunFailure>> {
+        let (_alone, mut rotation) = self.begin().await?;
+        let look = rotation.poll();
+        self.advance(&mut rotation, &look).await?;
+        if let Command::Failed(failure) = rotation.poll() {
+            return Err(self.failed(failure).await);
+        }
+        let now_ms = self.options.clock.now_ms();
+        match parking::questions(&self.source(), now_ms).await {
+            Ok(asked) => {
+                self.recorder
+                    .finish(words::outcome(&Outcome::AwaitingInput), None)
+                    .await;
+                Ok(asked)
+            }
+            Err(failed) => {
+                self.problems.push(("Create".to_owned(), failed.problem));
+                let ended = self.ended(Reason::Store, NextAction::Repair);
+                Err(self.failed(ended).await)
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(RunGuard, Rotation), Box<RunFailure>> {
         let store = self.options.store.as_ref();
-        let _alone = match store.begin_run(&self.credential.secret).await {
+        let alone = match store.begin_run(&self.credential.secret).await {
             Ok(Some(guard)) => guard,
             Ok(None) => {
                 let contended = self.ended(Reason::Contended, NextAction::Retry);
@@ -100,41 +152,42 @@ impl<'a> Run<'a> {
             Err(error) => return Err(self.store_failed("BeginRun", error).await),
         };
         self.take_over_unnamed().await?;
-        let mut rotation = Rotation::new(Request {
+        let rotation = Rotation::new(Request {
             goal: self.goal.clone(),
             facts: self.credential.facts(),
             limits: Limits::default(),
             preflight: self.preflight,
         });
-        loop {
-            let answer = match rotation.poll() {
-                Command::Done(outcome) => {
-                    let report = self.recorder.finish(words::outcome(&outcome), None).await;
-                    return Ok((outcome, report));
-                }
-                Command::Failed(failure) => return Err(self.failed(failure).await),
-                Command::Wait { why, milliseconds } => self.wait(why, milliseconds).await,
-                command => self.perform(&command, rotation.rule()).await,
-            };
-            match self.elsewhere.take() {
-                Some(Elsewhere::Unfinished(version, maker)) => {
-                    return Err(self.unfinished_elsewhere(version, &maker).await);
-                }
-                Some(Elsewhere::Owned(owner)) => return Err(self.owned_elsewhere(&owner).await),
-                // What this run has promoted is told before what that owes.
-                Some(Elsewhere::StillRead(version, holder)) if self.promoted.is_none() => {
-                    return Err(self.still_read(version, &holder).await);
-                }
-                Some(Elsewhere::StillRead(..)) | None => {}
+        Ok((alone, rotation))
+    }
+
+    /// Does what the core asked for, and tells it what came of that.
+    async fn advance(
+        &mut self,
+        rotation: &mut Rotation,
+        command: &Command,
+    ) -> Result<(), Box<RunFailure>> {
+        let answer = match command {
+            Command::Wait { why, milliseconds } => self.wait(*why, *milliseconds).await,
+            command => self.perform(command, rotation.rule()).await,
+        };
+        match self.elsewhere.take() {
+            Some(Elsewhere::Unfinished(version, maker)) => {
+                return Err(self.unfinished_elsewhere(version, &maker).await);
             }
-            match answer {
-                Ok(event) => {
-                    if let Err(illegal) = rotation.handle(event) {
-                        return Err(self.stopped("internal", illegal.to_string()).await);
-                    }
-                }
-                Err(error) => return Err(self.unrecorded(&error).await),
+            Some(Elsewhere::Owned(owner)) => return Err(self.owned_elsewhere(&owner).await),
+            // What this run has promoted is told before what that owes.
+            Some(Elsewhere::StillRead(version, holder)) if self.promoted.is_none() => {
+                return Err(self.still_read(version, &holder).await);
             }
+            Some(Elsewhere::StillRead(..)) | None => {}
+        }
+        match answer {
+            Ok(event) => match rotation.handle(event) {
+                Ok(()) => Ok(()),
+                Err(illegal) => Err(self.stopped("internal", illegal.to_string()).await),
+            },
+            Err(error) => Err(self.unrecorded(&error).await),
         }
     }
 
@@ -188,6 +241,7 @@ impl<'a> Run<'a> {
             options: self.options,
             goal: &self.goal,
             inputs: &self.inputs,
+            waits: self.waits,
             asks: None,
             findings: Vec::new(),
             elsewhere: None,

@@ -1,10 +1,10 @@
 //! How a credential stands. `status` reads what is stored, touches no target, and asks the plugin at the most what a
-//! value keeps; `verify` asks the target and changes nothing; `questions` asks the plugin what it needs of an operator.
+//! value keeps; `verify` asks the target and changes nothing.
 
 use std::time::Duration;
 
 use keyturn_protocol::{Applied, Failure, Label, Labels, Liveness, NextAction, Reason};
-use keyturn_runtime::{Finding, InputRequest, MemberReport, Outcome, Status as CallStatus};
+use keyturn_runtime::{Finding, MemberReport, Outcome, Status as CallStatus};
 use keyturn_store::{SecretDescription, StoreError};
 use serde::Serialize;
 
@@ -15,8 +15,7 @@ use crate::{
     engine::EngineOptions,
     failure::RunFailure,
     moved,
-    notes::{Notes, OperatorSteps, Waiting},
-    parking,
+    notes::{CredentialNotes, Notes, OperatorSteps, Waiting},
     problem::Failed,
     recorder::Recorder,
     renamed::{LeftBehind, Unnamed, left_behind},
@@ -52,6 +51,9 @@ pub struct Status {
     pub wait_expired: bool,
     /// An operator's answer is stored and not in use yet.
     pub answered: bool,
+    /// The version that holds it.
+    #[serde(skip)]
+    pub answer: Option<String>,
     /// Who rotates it, if this secret does not any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owned_by: Option<String>,
@@ -144,8 +146,7 @@ pub(crate) async fn status(
     let retirement = retirement(&source, &notes, &description, &labels).await?;
     let now_ms = options.clock.now_ms();
     let of_credential = notes.of(&credential.name);
-    let answer = of_credential.unused_answer(current.as_deref().unwrap_or_default());
-    let answered = answer.is_some();
+    let answer = stored_answer(&of_credential, &description);
     let (waiting, gap_ms) = (of_credential.waiting, of_credential.gap_ms);
     Ok(Status {
         secret: credential.secret.to_string(),
@@ -166,7 +167,8 @@ pub(crate) async fn status(
             .as_ref()
             .is_some_and(|waiting| waiting.expires_at_ms <= now_ms),
         waiting,
-        answered,
+        answered: answer.is_some(),
+        answer,
         owned_by: moved::owner(&notes, credential),
         pending: own(Label::Pending),
         never_applied: labels.holder(Label::InDoubt).is_some_and(|doubt| {
@@ -180,6 +182,16 @@ pub(crate) async fn status(
         left_behind: left_behind(credential, &description, &notes),
         current,
     })
+}
+
+/// The version that holds an operator's answer; it is noted before it is stored.
+fn stored_answer(known: &CredentialNotes, description: &SecretDescription) -> Option<String> {
+    let current = description.holder(Label::Current.as_str());
+    let answer = known.unused_answer(current.map_or("", |current| current.id.as_str()))?;
+    let mut stored = description.versions.iter();
+    stored
+        .any(|version| version.has_value && version.id.as_str() == answer.version)
+        .then(|| answer.version.clone())
 }
 
 /// What an earlier time without a name left is shown as the credential's, though no run has taken it over yet.
@@ -241,26 +253,6 @@ pub(crate) async fn verify(
     let mut recorder = Recorder::new(options, credential, "verify");
     match ask(options, credential, recorder.rotation_id()).await {
         Ok(verification) => Ok(verification),
-        Err(failed) => Err(unanswered(options, credential, &mut recorder, *failed).await),
-    }
-}
-
-pub(crate) async fn questions(
-    options: &EngineOptions,
-    credential: &Credential,
-) -> Result<Option<InputRequest>, Box<RunFailure>> {
-    let mut recorder = Recorder::new(options, credential, "assist");
-    let asked = {
-        let source = CallSource {
-            store: options.store.as_ref(),
-            credential,
-            rotation_id: recorder.rotation_id(),
-            values: &ValuesRead::default(),
-        };
-        parking::questions(&source, options.clock.now_ms()).await
-    };
-    match asked {
-        Ok(asked) => Ok(asked),
         Err(failed) => Err(unanswered(options, credential, &mut recorder, *failed).await),
     }
 }

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use keyturn_engine::{Credential, Engine, Goal, Outcome, Report, RunFailure};
+use keyturn_engine::{Credential, Engine, Goal, Outcome, Report, RunFailure, Status};
 use keyturn_runtime::{Input, InputRequest, Prompt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -56,7 +56,8 @@ async fn assist(
         // An answer that was brought earlier and not accepted yet is given up: the operator brings another.
         anew: true,
     };
-    let ended = ask_and_run(engine, credential, goal, arguments).await?;
+    let before = engine.status(credential).await?;
+    let ended = ask_and_run(engine, credential, goal, &before, arguments).await?;
     let failed = ended.is_err();
     let promoted = matches!(ended, Ok((Outcome::Promoted { .. }, _)));
     let asked_again = matches!(ended, Ok((Outcome::AwaitingInput, _)));
@@ -74,8 +75,13 @@ async fn assist(
             operator::show_what_remains(&status);
         } else if status.answered {
             let name = credential.display_name();
+            let which = if status.answer == before.answer {
+                "The earlier answer is still stored"
+            } else {
+                "Your answer is stored"
+            };
             output::to_stderr(&format!(
-                "Your answer is stored: `keyturn rotate {name}` goes on with it, `keyturn assist {name}` asks for another."
+                "{which}: `keyturn rotate {name}` goes on with it, `keyturn assist {name}` asks for another."
             ));
         }
     }
@@ -87,24 +93,34 @@ async fn ask_and_run(
     engine: &Engine,
     credential: &Credential,
     goal: Goal,
+    before: &Status,
     arguments: &Assist,
 ) -> Result<Ended> {
+    // A file that is not there must not cost anybody anything.
+    let brought = match arguments.hands_over() {
+        true => Some(read(arguments).await?),
+        false => None,
+    };
     // A run without answers says what it needs, or why it may not begin; but while an earlier answer waits, it would
     // give that up before there is another.
-    let status = engine.status(credential).await?;
-    let asked = if status.answered && status.owned_by.is_none() {
-        match engine.questions(credential).await {
+    let asked = if before.answered {
+        match engine.questions(credential, goal.clone()).await {
             Ok(asked) => asked,
             Err(failed) => return Ok(Err(failed)),
         }
     } else {
         None
     };
-    // Whoever has the answer is past what a preflight could prevent.
-    let untried = arguments.without_preflight || arguments.hands_over();
-    let ended = async || match untried {
-        true => engine.run_without_preflight(credential, goal.clone()).await,
-        false => engine.run(credential, goal.clone()).await,
+    let ended = async || {
+        let goal = goal.clone();
+        // Whoever has the answer is past what a preflight could prevent.
+        if brought.is_some() {
+            engine.run_for_questions(credential, goal).await
+        } else if arguments.without_preflight {
+            engine.run_without_preflight(credential, goal).await
+        } else {
+            engine.run(credential, goal).await
+        }
     };
     let asked = match asked {
         Some(asked) => asked,
@@ -116,18 +132,22 @@ async fn ask_and_run(
             ended => return Ok(ended),
         },
     };
-    let inputs = answers(&asked, arguments).await?;
+    let inputs = match &brought {
+        Some(text) => given(&asked.prompts, text)?,
+        None => answers(&asked).await?,
+    };
     Ok(engine.run_with(credential, goal, inputs).await)
 }
 
-/// On a thread of its own: whoever waits for an answer must still hear Ctrl-C.
-async fn answers(asked: &InputRequest, arguments: &Assist) -> Result<Vec<Input>> {
+/// On a thread of its own, as [`answers`]: whoever waits for an answer must still hear Ctrl-C.
+async fn read(arguments: &Assist) -> Result<SecretString> {
+    let file = arguments.value_file.clone();
+    let read = move || value::read(file.as_deref());
+    Ok(tokio::task::spawn_blocking(read).await??)
+}
+
+async fn answers(asked: &InputRequest) -> Result<Vec<Input>> {
     let prompts = asked.prompts.clone();
-    if arguments.hands_over() {
-        let file = arguments.value_file.clone();
-        let read = move || given(&prompts, &value::read(file.as_deref())?);
-        return Ok(tokio::task::spawn_blocking(read).await??);
-    }
     operator::show(&asked.title, asked.link.as_deref(), &asked.checklist);
     if !value::can_ask() {
         return Err(refuse(

@@ -342,6 +342,24 @@ fn without_a_terminal_it_says_how_to_answer() {
     assert_eq!(vendor.key(), NEW);
 }
 
+/// A wait of days is not what a slip of the operator's leaves behind.
+#[test]
+fn an_answer_that_is_none_begins_no_wait() {
+    let vendor = Vendor::start();
+    let arguments = ["assist", SECRET, "--value-file", "nowhere"];
+    vendor.workspace.run(&arguments).failed(3, &["nowhere"]);
+    assert_eq!(vendor.status()["waiting"], Value::Null);
+    vendor.assist("nonsense").failed(5, &["no secret key"]);
+    assert_eq!(vendor.status()["waiting"], Value::Null);
+    vendor.assist("").failed(5, &[]);
+    assert_eq!(vendor.status()["waiting"], Value::Null);
+    // One that was there goes on.
+    vendor.workspace.run(&["rotate", SECRET]).succeeded();
+    let waiting = vendor.status()["waiting"].clone();
+    vendor.assist("nonsense").failed(5, &["no secret key"]);
+    assert_eq!(vendor.status()["waiting"], waiting);
+}
+
 #[test]
 fn what_needs_no_operator_is_not_assisted() {
     let workspace = Workspace::with("[secret.\"a\"]\nplugin = \"api-key\"\n");

@@ -163,6 +163,35 @@ fn an_answer_is_taken_where_the_vendor_is_out_of_reach() {
     assert_eq!(current["another_member"], "by hand");
 }
 
+/// Whoever makes a new key on being asked must be able to use it: an answer that waits does not let the question pass
+/// where another credential has to be finished first.
+#[test]
+fn nobody_is_asked_where_another_credential_comes_first() {
+    let (facebook, sendgrid) = (keys::facebook(), keys::sendgrid());
+    let vendors = Vendors::start(&[keys::facebook(), keys::sendgrid()]);
+    vendors.server.have_trouble(Some(503));
+    vendors
+        .assist(&facebook, &facebook.new)
+        .failed(5, &["Your answer is stored"]);
+    vendors.put_member("another_member", "by hand");
+    vendors.assist(&sendgrid, &sendgrid.new).failed(5, &[]);
+    let labels = vendors.workspace.labels(SECRET);
+    let asked = vendors.workspace.run(&["assist", NAME]);
+    assert!(!asked.stderr.contains(STEP), "{asked:?}");
+    for refused in [asked, vendors.assist(&facebook, &facebook.new)] {
+        let refused = refused.failed(
+            7,
+            &[
+                "not finished with version",
+                "#sendgrid",
+                "The earlier answer is still stored",
+            ],
+        );
+        assert!(!refused.stderr.contains("Your answer"), "{refused:?}");
+    }
+    assert_eq!(vendors.workspace.labels(SECRET), labels);
+}
+
 /// Another one takes nothing from anybody.
 #[test]
 fn where_both_keys_live_a_dead_one_is_only_told() {
