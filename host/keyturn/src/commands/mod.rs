@@ -62,7 +62,9 @@ pub(crate) fn when_interrupted(command: &Command) -> &'static str {
         Command::OnStore(OnStore::Secret(Secret::Create { .. } | Secret::Put { .. })) => {
             "The value may have been written: `keyturn secret describe` shows the secret's versions."
         }
-        Command::Init(_) => "Look at what it has made so far before you run it again.",
+        Command::Init(_) | Command::AccessKey(_) => {
+            "Look at what it has made so far before you run it again."
+        }
         Command::Plugin(Plugin::Check(_)) => {
             "The check has not come to its end, so it says nothing about the plugin. The credentials of a --target may \
              be changed: make that server anew before the next check."
@@ -71,7 +73,9 @@ pub(crate) fn when_interrupted(command: &Command) -> &'static str {
         Command::OnStore(
             OnStore::Secret(Secret::Get { .. } | Secret::List | Secret::Describe { .. })
             | OnStore::Verify(_)
-            | OnStore::Status(_),
+            | OnStore::Status(_)
+            // It ends in order by itself.
+            | OnStore::Serve(_),
         )
         | Command::History(_)
         | Command::Plugin(Plugin::List | Plugin::Inspect { .. } | Plugin::New(_))
