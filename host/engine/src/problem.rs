@@ -6,6 +6,9 @@ use keyturn_runtime::{Applied, CallError, ErrorKind, Liveness, Verdict};
 use keyturn_store::{Changed, StoreError};
 use serde::{Deserialize, Serialize};
 
+/// How `applied` is spelled where nothing changed.
+const NOTHING: &str = "no";
+
 /// One failed effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -24,6 +27,11 @@ pub struct Problem {
 impl Problem {
     /// The kind of "another credential of the secret has to finish first".
     pub(crate) const ELSEWHERE: &str = "unfinished-elsewhere";
+
+    /// Whether it is known that nothing came of what failed.
+    pub(crate) fn changed_nothing(&self) -> bool {
+        self.applied == NOTHING
+    }
 
     /// The operator's configuration has to change, and nothing else.
     pub(crate) fn is_misconfiguration(&self) -> bool {
@@ -71,7 +79,7 @@ impl From<StoreError> for Box<Failed> {
             problem: Problem {
                 kind: "store".to_owned(),
                 applied: match error.changed() {
-                    Changed::No => "no",
+                    Changed::No => NOTHING,
                     Changed::Unknown => "unknown",
                 }
                 .to_owned(),

@@ -257,8 +257,10 @@ impl<'a> Run<'a> {
             Err(failed) => (failed.event, Some(failed.problem)),
         };
         // Before the outcome is recorded: if that fails, it has happened all the same.
+        let unmoved = problem.as_ref().is_some_and(Problem::changed_nothing);
         if let Command::Promote { to, .. } = command
             && event != Event::Refused
+            && !unmoved
         {
             self.promoted = Some(Promoted {
                 version: to.clone(),
