@@ -7,9 +7,9 @@ mod value;
 use std::hint::black_box;
 
 use keyturn_sdk::{
-    Context, CreateRequest, Created, Descriptor, Error, Finding, Level, Liveness, Members, Outcome, Purpose, RetireRequest,
-    Retirement, RetirementPlan, Rotator, Strategy, TargetEffect, Verdict, Version, clock, log,
-    random, timestamp,
+    Context, CreateRequest, Created, Descriptor, Error, Finding, Level, Liveness, Members, Outcome,
+    Purpose, RetireRequest, Retirement, RetirementPlan, Rotator, Strategy, TargetEffect, Verdict,
+    Version, clock, log, random, timestamp,
 };
 
 use value::Login;

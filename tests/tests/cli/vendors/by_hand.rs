@@ -46,7 +46,7 @@ fn an_answer_is_not_used_before_awscurrent_moves() {
         let label = format!("app-{number}");
         vendors.workspace.attach(SECRET, &label, &first);
     }
-    vendors.assist(&sentry, &sentry.new).failed(6, &["labels"]);
+    vendors.assist(&sentry, &sentry.new).failed(4, &["labels"]);
     assert_eq!(vendors.workspace.labels(SECRET)["AWSCURRENT"], first);
     let (name, from) = (secret(SECRET), VersionId::new(first).unwrap());
     vendors.workspace.on_store(|store| async move {
