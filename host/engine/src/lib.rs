@@ -5,6 +5,8 @@
 //! sinks. It plans nothing, remembers nothing between runs, and no event or error of it carries a
 //! secret value.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod call;
 mod credential;
 mod doubt;

@@ -186,7 +186,7 @@ fn what_is_configured_wrongly_is_not_served() {
     }
     let workspace = Workspace::with(&format!("{loopback}{access}{actions}"));
     workspace.run(&["access-key", "app.key"]).succeeded();
-    let shown = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let shown = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644);
     fs::set_permissions(workspace.path("app.key"), shown).unwrap();
     workspace
         .run(&["serve"])
