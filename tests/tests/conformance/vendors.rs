@@ -83,7 +83,14 @@ macro_rules! profiles {
 /// A key of most vendors can lack no right.
 const NO_RIGHTS: &[&str] = &["permission"];
 /// What would have to be seen at a vendor.
-const NOBODY_TO_ASK: &[&str] = &["probe-harmless", "permission", "negative-control", "crash"];
+const NOBODY_TO_ASK: &[&str] = &[
+    "probe-harmless",
+    "permission",
+    "negative-control",
+    "crash",
+    "crash-retire",
+    "crash-steps",
+];
 
 profiles! {
     a_key_of_sendgrids_is_fit: sendgrid leaves &[],
