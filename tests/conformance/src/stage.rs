@@ -74,6 +74,11 @@ pub trait Stage: Send + Sync {
         false
     }
 
+    /// Whether a check, by its id, is not made: it stays open.
+    fn leaves_out(&self, _check: &str) -> bool {
+        false
+    }
+
     /// Makes a replica that is tested and never changed stop following, or follow again. False if it cannot.
     fn lag(&self, _on: bool) -> bool {
         false

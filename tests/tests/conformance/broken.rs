@@ -103,9 +103,10 @@ fn value_at(places: Vec<Value>, user: &str) -> String {
 }
 
 /// Each check has a site of its own, so that none finds what another one has left.
-fn report_of(defect: Defect, scene_of: fn(&Site) -> Scene) -> Report {
+fn report_of(defect: Defect, scene_of: fn(&Site) -> Scene, left_out: &[&'static str]) -> Report {
     let sites = Arc::new(Mutex::new(Vec::new()));
     let mut place = Place::of(Scene::default(), true);
+    place.left_out = left_out.to_vec();
     let last = Arc::clone(&sites);
     place.lag = Some(Box::new(move |on| {
         let sites: MutexGuard<'_, Vec<Site>> = last.lock().unwrap();
@@ -160,13 +161,13 @@ fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
 
 #[test]
 fn a_sound_plugin_passes_every_check() {
-    passes_every_check(&report_of(Defect::Nothing, Site::scene));
+    passes_every_check(&report_of(Defect::Nothing, Site::scene, &[]));
 }
 
 #[test]
 fn a_plugin_whose_values_say_no_port_passes_every_check() {
     let fixed = Manifest(r#"port = "/port""#, "port_default=1");
-    passes_every_check(&report_of(fixed, Site::scene_by_names));
+    passes_every_check(&report_of(fixed, Site::scene_by_names, &[]));
 }
 
 #[track_caller]
@@ -189,9 +190,13 @@ macro_rules! broken {
     };
 }
 
+/// They take a hundred rotations each, so a plugin that is broken elsewhere is spared them; the sound one is not.
+const SWEEPS: [&str; 3] = ["crash", "crash-retire", "crash-steps"];
+
 #[track_caller]
 fn fails_only(check: &str, defect: Defect) {
-    let report = report_of(defect, Site::scene);
+    let others: Vec<_> = SWEEPS.into_iter().filter(|sweep| *sweep != check).collect();
+    let report = report_of(defect, Site::scene, &others);
     let failed: Vec<_> = report.failures().map(|entry| entry.id).collect();
     assert_eq!(failed, [check]);
     println!("evidence: conformance, broken on purpose: 1 broken plugins");

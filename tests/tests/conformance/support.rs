@@ -18,6 +18,8 @@ pub(crate) struct Place {
     pub(crate) end: Box<dyn Fn(&str) + Send + Sync>,
     pub(crate) open_to_all: Option<Switch>,
     pub(crate) lag: Option<Switch>,
+    /// Checks that are not made.
+    pub(crate) left_out: Vec<&'static str>,
 }
 
 impl Place {
@@ -30,6 +32,7 @@ impl Place {
             end: Box::new(|_| {}),
             open_to_all: None,
             lag: None,
+            left_out: Vec::new(),
         }
     }
 }
@@ -67,6 +70,10 @@ impl Stage for Place {
             open_to_all(on);
         }
         self.open_to_all.is_some()
+    }
+
+    fn leaves_out(&self, check: &str) -> bool {
+        self.left_out.contains(&check)
     }
 
     fn lag(&self, on: bool) -> bool {
