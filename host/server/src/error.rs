@@ -2,7 +2,7 @@
 //! member's value, because that may be a secret.
 
 use hyper::StatusCode;
-use keyturn_store::{ErrorKind, StoreError};
+use keyturn_store::StoreError;
 
 /// A refused or failed request.
 #[derive(Debug)]
@@ -72,21 +72,10 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let status = match error.kind() {
-            ErrorKind::Unavailable | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            ErrorKind::NotFound
-            | ErrorKind::AlreadyExists
-            | ErrorKind::InvalidParameter
-            | ErrorKind::InvalidRequest
-            | ErrorKind::LimitExceeded
-            | ErrorKind::PreconditionNotMet
-            | ErrorKind::InvalidNextToken
-            | ErrorKind::MalformedPolicy
-            | ErrorKind::PublicPolicy
-            | ErrorKind::AccessDenied
-            | ErrorKind::Unauthenticated
-            | ErrorKind::Encryption
-            | ErrorKind::Decryption => StatusCode::BAD_REQUEST,
+        let status = if error.kind().is_the_stores() {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else {
+            StatusCode::BAD_REQUEST
         };
         Self::new(error.code(), error.client_message()).with_status(status)
     }

@@ -59,6 +59,11 @@ impl ErrorKind {
             Self::Unavailable | Self::Internal => "InternalServiceError",
         }
     }
+
+    /// Whether it is the store that failed, and not the request.
+    pub fn is_the_stores(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Internal)
+    }
 }
 
 /// Did the failed call change the store?
@@ -136,23 +141,7 @@ impl StoreError {
 
     /// Whether the same call, repeated later, may succeed although nobody did anything in between.
     pub fn is_retryable(&self) -> bool {
-        match self.kind {
-            ErrorKind::Unavailable => true,
-            ErrorKind::NotFound
-            | ErrorKind::AlreadyExists
-            | ErrorKind::InvalidParameter
-            | ErrorKind::InvalidRequest
-            | ErrorKind::LimitExceeded
-            | ErrorKind::PreconditionNotMet
-            | ErrorKind::InvalidNextToken
-            | ErrorKind::MalformedPolicy
-            | ErrorKind::PublicPolicy
-            | ErrorKind::AccessDenied
-            | ErrorKind::Unauthenticated
-            | ErrorKind::Encryption
-            | ErrorKind::Decryption
-            | ErrorKind::Internal => false,
-        }
+        self.kind == ErrorKind::Unavailable
     }
 }
 
