@@ -19,7 +19,7 @@ PLUGINS_OUT := target/plugins
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .PHONY: help build demo test component fuzz soak load bench evidence evidence-check lint deny wasm-target plugins \
-  postgresql redis localstripe aws-clients nextest
+  postgresql redis localstripe aws-clients aws-agent nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
@@ -155,6 +155,14 @@ AWS_JAVASCRIPT := 3.1164.0
 
 aws-clients:
 	@tests/aws-clients.sh $(BOTO3) $(AWSCLI) $(AWS_JAVASCRIPT) $(TOOLS)/bin
+
+# AWS's agent and the caching crate in it, from source: minutes once, so no part of `make test`.
+AWS_AGENT := 2.1.0
+
+aws-agent: build nextest
+	@command -v aws_secretsmanager_agent >/dev/null || \
+	  $(CARGO) install aws_secretsmanager_agent --version $(AWS_AGENT) --locked --root $(TOOLS)
+	$(CARGO) nextest run --workspace --profile aws-agent --run-ignored only
 
 nextest:
 	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --version $(NEXTEST_VERSION) --locked --root $(TOOLS)

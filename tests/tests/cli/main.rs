@@ -32,6 +32,7 @@ mod redis;
 mod rivals;
 mod secrets;
 mod serve;
+mod serve_agent;
 mod serve_clients;
 mod serve_load;
 mod tokens;

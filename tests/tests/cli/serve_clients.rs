@@ -13,13 +13,13 @@ use crate::serve::{REGION, Serving, served_with};
 use crate::support::Workspace;
 
 /// A server with what the clients' scripts work on, and an environment that points any client at it.
-struct Site {
+pub(crate) struct Site {
     workspace: Workspace,
     serving: Serving,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with("", |_| {})
     }
 
@@ -47,7 +47,18 @@ impl Site {
         stdout
     }
 
-    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.workspace.path(name)
+    }
+
+    /// As an operator does.
+    pub(crate) fn put(&self, name: &str, value: &str) {
+        let arguments = ["secret", "put", name, "--value-stdin"];
+        let put = self.workspace.run_with(&arguments, value, &[]);
+        put.succeeded();
+    }
+
+    pub(crate) fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -67,7 +78,7 @@ impl Site {
 }
 
 /// A program that `make aws-clients` has installed.
-fn installed(program: &str) -> Option<PathBuf> {
+pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     let found = env::split_paths(&env::var_os("PATH")?)
         .map(|folder| folder.join(program))
         .find(|path| path.is_file());
