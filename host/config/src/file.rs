@@ -67,7 +67,7 @@ pub struct Plugin {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Secret {
-    pub environment: Option<String>,
+    pub environment: Option<Spanned<String>>,
     pub plugin: Option<Spanned<String>>,
     pub strategy: Option<Spanned<String>>,
     pub grace_seconds: Option<Spanned<u64>>,

@@ -260,7 +260,19 @@ impl Config {
             }
             (Some(_), true) | (None, false) => {}
         }
-        let environment = environment.clone();
+        let is_plain = |name: &Spanned<String>| {
+            let text = name.get_ref();
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            !text.is_empty() && text.bytes().all(allowed)
+        };
+        if let Some(odd) = environment.as_ref().filter(|name| !is_plain(name)) {
+            return Err(self.error(
+                Some(odd.span()),
+                format!("{key}.environment"),
+                "give one name, of letters, digits, `-`, `_` and `.`".to_owned(),
+            ));
+        }
+        let environment = environment.clone().map(Spanned::into_inner);
         if let Some(table) = secret.single() {
             self.add_credential(name, "", environment, table, key)?;
         } else {

@@ -77,6 +77,20 @@ fn seconds_are_bounded() {
 }
 
 #[test]
+fn an_environment_is_one_name() {
+    for (name, fits) in [
+        ("prod", true),
+        ("eu-1_b.2", true),
+        ("prod prod", false),
+        ("", false),
+    ] {
+        let text = format!("{STORE}[secret.\"a\"]\nplugin = \"jwt\"\nenvironment = \"{name}\"\n");
+        let read = Config::parse(Path::new("keyturn.toml"), text);
+        assert_eq!(read.is_ok(), fits, "{read:?}");
+    }
+}
+
+#[test]
 fn a_pin_is_a_hash() {
     let text = |pin: &str| format!("{STORE}[plugin.\"mine\"]\nsha256 = \"{pin}\"\n");
     let digits = "0123456789abcdef".repeat(4);

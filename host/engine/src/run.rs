@@ -336,7 +336,16 @@ impl<'a> Run<'a> {
         let steps = match &failure.reason {
             Reason::OperatorOwes(_) => Some(self.steps_of_the_operator().await),
             Reason::Undeclared(version) => {
-                Some(self.source().what_is_kept(version).await.in_one_line())
+                let kept = self.source().what_is_kept(version).await.in_one_line();
+                Some(match &self.goal {
+                    Goal::Retire {
+                        declared: Some(told),
+                        ..
+                    } if told != version => {
+                        format!("you declared version {told}, which is another one; {kept}")
+                    }
+                    _ => kept,
+                })
             }
             _ => None,
         };

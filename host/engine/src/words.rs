@@ -231,7 +231,8 @@ fn repair(failure: &Failure, name: &str) -> String {
         Reason::IdentityDiffers(version) if left_behind(version) => {
             "Keyturn logs in only where AWSCURRENT points, so it cannot end that value. Either put AWSCURRENT's \
              former place back with `keyturn secret put` and run the same command again; or, if that server is \
-             gone or the password was changed there by hand, say so with `keyturn retire NAME --declare-dead`."
+             gone or the password was changed there by hand, say so with `keyturn retire NAME --declare-dead` (and --now \
+             while its grace runs)."
         }
         Reason::Unfinished(_) => "Run `keyturn rotate NAME` first, then the same command again.",
         Reason::AllDead => {

@@ -6,7 +6,7 @@ use keyturn_config::StoreConfig;
 use keyturn_store::{
     ErrorKind, SecretStore, StoreError, SystemClock,
     aws::{AwsOptions, AwsStore},
-    embedded::{EmbeddedStore, MasterKey},
+    embedded::{EmbeddedStore, MasterKey, OpenError},
 };
 
 use crate::{
@@ -36,7 +36,7 @@ impl Opened {
                 };
                 let key = key.map_err(refuse)?;
                 let store = EmbeddedStore::open(path, &key, Arc::new(SystemClock));
-                let store = store.map_err(|error| Failure::new(Code::Store, error.to_string()))?;
+                let store = store.map_err(not_opened)?;
                 Ok(Self::Embedded(Arc::new(store)))
             }
             StoreConfig::Aws {
@@ -62,6 +62,16 @@ impl Opened {
             Self::Aws(store) => Arc::clone(store) as _,
         }
     }
+}
+
+fn not_opened(error: OpenError) -> Failure {
+    let way_out = match &error {
+        OpenError::Missing { .. } => {
+            ". A new and empty one comes from `keyturn init DIR` in an empty folder: take its store.db and its master.key"
+        }
+        _ => "",
+    };
+    Failure::new(Code::Store, format!("{error}{way_out}"))
 }
 
 /// What is wrong with the options is a matter of the configuration.

@@ -22,6 +22,14 @@ pub(crate) fn to_stdout(text: &str) -> Result<(), Unwritten> {
     }
 }
 
+/// What was found, and what to do about it.
+pub(crate) fn finding(summary: &str, fix: Option<&str>) -> String {
+    match fix {
+        Some(fix) => format!("{}. What to do: {fix}", summary.trim_end_matches('.')),
+        None => summary.to_owned(),
+    }
+}
+
 /// Words for people. A closed standard error is no reason to fail.
 pub(crate) fn to_stderr(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

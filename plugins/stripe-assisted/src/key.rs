@@ -83,16 +83,19 @@ impl Key {
         if self.mode == wanted && self.mode == current.mode {
             return Ok(());
         }
-        let (because, wanted) = if self.mode == wanted {
-            ("AWSCURRENT's own".to_owned(), current.mode)
+        let wanted_name = wanted.name();
+        let why = if current.mode == wanted {
+            let name = self.mode.name();
+            format!("this is a {name} key, and {because} demands a {wanted_name} key")
         } else {
-            (because, wanted)
+            // No answer could fit both.
+            let name = current.mode.name();
+            format!(
+                "AWSCURRENT is a {name} key, and {because} demands a {wanted_name} key: where a {name} key is right, set \
+                 settings.mode to \"{name}\"; where it is not, put a {wanted_name} key in by hand"
+            )
         };
-        Err(Error::invalid_secret(format!(
-            "this is a {} key, and {because} demands a {} key; nothing was stored",
-            self.mode.name(),
-            wanted.name()
-        )))
+        Err(Error::invalid_secret(format!("{why}; nothing was stored")))
     }
 }
 
@@ -152,5 +155,16 @@ mod tests {
         check("{}", "", "test", "live", false);
         check(r#"{"mode":"live"}"#, "staging", "live", "live", true);
         check(r#"{"mode":"live"}"#, "staging", "test", "live", false);
+    }
+
+    #[test]
+    fn where_no_answer_could_fit_the_way_out_is_named() {
+        let test = key("sk_test_0123456789abcdefABCDEF").unwrap();
+        let mut ctx = fake::context("assisted", "{}");
+        ctx.environment = "prod".into();
+        let refused = test.must_fit(&ctx, &test).unwrap_err();
+        for words in ["AWSCURRENT is a test key", "settings.mode to \"test\""] {
+            assert!(refused.message.contains(words), "{}", refused.message);
+        }
     }
 }

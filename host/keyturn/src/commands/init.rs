@@ -48,9 +48,14 @@ pub(crate) async fn run(global: &Global, arguments: &Init) -> Result<ExitCode> {
             &json!({"config": config, "master_key": key_file, "store": store}).to_string(),
         )?;
     } else {
+        let read_by_others = global.config.canonicalize().ok() == config.canonicalize().ok();
+        let config_option = match read_by_others {
+            true => String::new(),
+            false => format!(" --config {}", config.display()),
+        };
         output::to_stdout(&format!(
             "Made {}, {} and {}.\nKeep the master key where backups of the store are not: who has both has every secret.\n\
-             Next: `keyturn secret create NAME --value-file FILE`, then name NAME and its plugin in {}.",
+             Next: `keyturn{config_option} secret create NAME --value-file FILE`, then name NAME and its plugin in {}.",
             store.display(),
             key_file.display(),
             config.display(),

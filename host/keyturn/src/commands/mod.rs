@@ -52,7 +52,11 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
 /// What a command leaves where it is interrupted.
 pub(crate) fn when_interrupted(command: &Command) -> &'static str {
     match command {
-        Command::OnStore(OnStore::Rotate(_) | OnStore::Assist(_) | OnStore::Retire(_)) => {
+        Command::OnStore(OnStore::Assist(_)) => {
+            "Before you had answered, nothing was changed. After that the rotation is not lost, and the target may have been \
+             changed: run the same command again, it continues."
+        }
+        Command::OnStore(OnStore::Rotate(_) | OnStore::Retire(_)) => {
             "A rotation that was under way is not lost, and the target may have been changed: run the same command \
              again, it continues."
         }

@@ -217,6 +217,9 @@ fn list(global: &Global, secrets: &[SecretDescription]) -> Result<()> {
     if global.json {
         return Ok(output::to_stdout(&serde_json::to_string(secrets)?)?);
     }
+    if secrets.is_empty() {
+        output::to_stderr("The store holds no secret yet; `keyturn secret create` makes one.");
+    }
     let mut table = Table::new();
     table
         .load_style(TableStyle::new())

@@ -121,12 +121,12 @@ fn left_in(secret: &str, left: &LeftBehind) -> String {
              waits under that name; then put the other tables back"
         );
     }
-    let verb = match left.owes {
-        Some(_) => "retire",
-        None => "rotate",
+    let (verb, when) = match left.owes {
+        Some(_) => ("retire", " once its grace is over"),
+        None => ("rotate", ""),
     };
     format!(
-        "{name} is not configured any more, and its {what}. Give its table that name again and run `keyturn {verb} {name}`; \
+        "{name} is not configured any more, and its {what}. Give its table that name again and run `keyturn {verb} {name}`{when}; \
          rename it when that is done"
     )
 }
@@ -134,6 +134,8 @@ fn left_in(secret: &str, left: &LeftBehind) -> String {
 fn unfinished(status: &Status) -> String {
     if let Some(owner) = &status.owned_by {
         format!("split off: {owner} rotates it")
+    } else if status.in_doubt.is_some() && status.in_doubt == status.current {
+        "in use; the next run tidies up".to_owned()
     } else if let Some(version) = &status.in_doubt {
         let doubt = if status.never_applied {
             "unfinished, never applied"

@@ -65,12 +65,9 @@ fn what_helps(verification: &Verification, name: &str, needs_operator: bool) -> 
 fn show(verification: &Verification, needs_operator: bool) -> Result<()> {
     let name = output::name(&verification.secret, &verification.credential);
     let findings = || {
-        let lines = verification.findings.iter().map(|finding| {
-            let fix = finding
-                .fix
-                .as_ref()
-                .map_or(String::new(), |fix| format!(" Fix: {fix}"));
-            format!("\n  {}{fix}", finding.summary)
+        let lines = verification.findings.iter().map(|found| {
+            let finding = output::finding(&found.summary, found.fix.as_deref());
+            format!("\n  {finding}")
         });
         lines.collect::<String>()
     };

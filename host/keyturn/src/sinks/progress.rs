@@ -69,10 +69,8 @@ impl EventSink for Progress {
                 fix,
                 ..
             } if level != "ok" => {
-                let fix = fix
-                    .as_ref()
-                    .map_or(String::new(), |fix| format!(" Fix: {fix}"));
-                self.line(&format!("  {level}: {summary}{fix}"));
+                let finding = output::finding(summary, fix.as_deref());
+                self.line(&format!("  {level}: {finding}"));
             }
             What::PluginLog {
                 severity, message, ..

@@ -236,7 +236,12 @@ impl Connection {
         let shaken = timeout(patience, connecting).await;
         let sent = self.taken_by_kernel.load(Ordering::Relaxed) > before;
         match shaken {
-            Err(_) => Err(NetError::timeout("the TLS handshake with", &self.label).sent(sent)),
+            Err(_) => {
+                // A server without TLS waits for the rest of what it takes for a command.
+                let late = NetError::timeout("the TLS handshake with", &self.label).sent(sent);
+                let message = format!("{}, and that it has TLS switched on", late.message);
+                Err(NetError { message, ..late })
+            }
             Ok(Err(error)) => {
                 let plan = &self.plan;
                 Err(handshake_error(&error, &self.label, &plan.endpoint, &plan.name).sent(sent))

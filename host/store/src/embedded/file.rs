@@ -18,7 +18,7 @@ use super::seal::DataKey;
 /// Why a store file could not be created or opened. Nothing was changed, in the file or beside it.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    #[error("there is no store at {path}; name the right file, or create a store there")]
+    #[error("there is no store at {path}; name the right file, or restore it from a backup")]
     Missing { path: PathBuf },
     #[error(
         "there is already a file at {path}, and it is left as it is; choose another path, or open it"

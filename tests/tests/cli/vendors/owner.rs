@@ -226,6 +226,19 @@ fn what_was_split_off_is_forgotten_with_the_split() {
     assert_eq!(split_off(), None);
 }
 
+#[test]
+fn a_split_is_undone_after_its_table_was_moved() {
+    let vendors = Vendors::start(&[keys::sendgrid()]);
+    vendors.split_into(NEW, &[]).succeeded();
+    vendors.configure_at(&[], &[NEW]);
+    let next = vendors.split_into(NEW, &["--undo"]).succeeded();
+    let table = format!("[secret.\"{SECRET}\".credential.sendgrid] again");
+    assert!(next.stderr.contains(&table), "{next:?}");
+    assert!(!vendors.rotates(NEW));
+    vendors.configure_at(&["sendgrid"], &[]);
+    assert!(vendors.rotates(OLD_NAME));
+}
+
 /// The split was cut off, and somebody took the name for something else.
 #[test]
 fn a_split_into_a_secret_that_holds_something_else_is_undone() {

@@ -32,6 +32,8 @@ pub(super) struct Job<'a> {
     /// The other configured credentials of `from`, and their names.
     pub(super) beside: Vec<GrantedPlugin>,
     pub(super) others: Vec<String>,
+    /// Whether the credential's table is one of `from`.
+    pub(super) is_configured: bool,
 }
 
 impl Job<'_> {

@@ -43,7 +43,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
         .into());
     }
     // Its plugin and settings say which members are meant; after the move they stand in the new table.
-    let name = if arguments.remove {
+    let name = if arguments.remove || arguments.undo && !is_configured {
         &arguments.to
     } else {
         &arguments.name
@@ -77,6 +77,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
         plugin: credential.plugin,
         beside,
         others,
+        is_configured,
     };
     job.drop_leftover().await?;
     job.must_be_idle().await?;

@@ -219,10 +219,16 @@ pub(super) async fn undo(global: &Global, job: &Job<'_>) -> Result<()> {
         json!({"secret": from, "from": to, "members": share.names}),
     )?;
     if !global.json {
+        let members = share.names.join(", ");
+        let table = if job.is_configured {
+            format!("take the table [secret.\"{to}\"] out of the configuration, if it is there")
+        } else {
+            format!(
+                "in the configuration, make the table [secret.\"{to}\"] [secret.\"{from}\".credential.{part}] again"
+            )
+        };
         output::to_stderr(&format!(
-            "Next: have every application read {} from {from} again, and take the table [secret.\"{to}\"] out of the \
-             configuration, if it is there.",
-            share.names.join(", ")
+            "Next: have every application read {members} from {from} again, and {table}."
         ));
     }
     Ok(())
