@@ -83,11 +83,13 @@ fn no_answer(error: &io::Error) -> Failure {
 
 fn typed() -> Result<Zeroizing<String>, Failure> {
     let mut line = Zeroizing::new(String::new());
-    io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|error| refuse(format!("the terminal: {error}")))?;
-    Ok(line)
+    let read = io::stdin().lock().read_line(&mut line);
+    // An empty answer is a line all the same.
+    let ended = matches!(read, Ok(0)).then(|| io::ErrorKind::UnexpectedEof.into());
+    match read.err().or(ended) {
+        Some(error) => Err(no_answer(&error)),
+        None => Ok(line),
+    }
 }
 
 fn without_newline(text: &str) -> SecretString {

@@ -2,6 +2,7 @@
 //! configuration file; `requirepass` and `masterauth` always stand in the configuration file. What that holds of
 //! `requirepass` while users are changed by ACL is old and harmless: on start the user's own line comes last.
 
+use crate::errors::GENERIC;
 use crate::facts::{Facts, unexpected};
 use crate::resp::Reply;
 use crate::session::Session;
@@ -37,11 +38,15 @@ impl Files {
             settings,
         };
         let refused = match files.users {
-            None => no_file(session, facts),
+            None => no_file(session),
             Some(_) => match files.write_users(session) {
                 Ok(()) => return Ok(files),
                 // The path broke: that says nothing about files.
                 Err(error) if error.code.is_none() => return Err(error),
+                // What the server says then is how to set CONFIG, which nobody may run there.
+                Err(error) if !facts.has_config && error.code.as_deref() == Some(GENERIC) => {
+                    unkept(session, error)
+                }
                 Err(error) => error,
             },
         };
@@ -112,18 +117,25 @@ fn users_file(session: &mut Session, facts: &Facts) -> Result<Option<File>, Erro
     })
 }
 
-fn no_file(session: &Session, facts: &Facts) -> Error {
-    let advice = "a restart would bring the old password back; nothing changed; mend that, or set persistence = \
-                  \"if-possible\" if restarts are taken care of otherwise";
-    let node = &session.node;
-    if !facts.has_config {
-        return Error::unsupported(format!(
-            "node {node} lets nobody run CONFIG and has no ACL file: {advice}"
-        ));
-    }
+const WHAT_HELPS: &str = "a restart would bring the old password back; nothing changed; mend that, or set persistence = \
+                          \"if-possible\" if restarts are taken care of otherwise";
+
+fn no_file(session: &Session) -> Error {
     Error::invalid_settings(format!(
-        "node {node} was started with no file that it can write its users to: {advice}"
+        "node {} was started with no file that it can write its users to: {WHAT_HELPS}",
+        session.node
     ))
+}
+
+/// Whether there is no file or it cannot be written, the server has one word for.
+fn unkept(session: &Session, error: Error) -> Error {
+    let mut refused = Error::unsupported(format!(
+        "node {} lets nobody run CONFIG, as managed services do, and does not write its users to an ACL file: \
+         {WHAT_HELPS}; where the service has an interface of its own for users, rotate through that",
+        session.node
+    ));
+    refused.details = error.details;
+    refused
 }
 
 /// A setting of the server's; `None` if its version does not have it. Never asked for `requirepass`: that text is

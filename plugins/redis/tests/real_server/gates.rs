@@ -217,11 +217,43 @@ fn a_service_that_takes_acl_or_config_away_is_named_as_such() {
     let old = rotate(&mut ctx, "v2");
     server.restart().unwrap();
     assert!(logs_in(&server, &ctx.current) && !logs_in(&server, &old));
-    let error = set(
-        &default_context("single"),
-        &create(&default_context("single"), "v3"),
+
+    // Where there is none, a restart would undo the change.
+    let server = options()
+        .conf("rename-command CONFIG \"\"")
+        .start()
+        .unwrap();
+    let words = [
+        "lets nobody run CONFIG",
+        "if-possible",
+        "interface of its own",
+    ];
+    check_refused(&server, &context(), ErrorKind::Unsupported, &words);
+    let mut ctx = context();
+    ctx.settings_json = r#"{"persistence":"if-possible"}"#.into();
+    let _host = host(&[&server]);
+    let candidate = create(&ctx, "v2");
+    set(&ctx, &candidate).unwrap();
+    assert!(logs_in(&server, &candidate));
+}
+
+#[test]
+fn requirepass_cannot_be_changed_where_config_is_taken_away() {
+    let server = ServerOptions::new()
+        .conf(format!("requirepass {FIRST}"))
+        .conf("rename-command ACL \"\"")
+        .conf("rename-command CONFIG \"\"")
+        .start()
+        .unwrap();
+    let _host = host(&[&server]);
+    let ctx = default_context("single");
+    let error = set(&ctx, &create(&ctx, "v2")).unwrap_err();
+    assert_eq!(
+        (error.kind, error.applied),
+        (ErrorKind::Unsupported, Applied::No)
     );
-    assert!(error.is_err());
+    assert!(error.message.contains("CONFIG"), "{error}");
+    assert!(logs_in(&server, &ctx.current));
 }
 
 #[test]
@@ -274,7 +306,7 @@ fn a_server_under_two_names_is_changed_under_none() {
     assert!(error.message.contains("localhost"), "{error}");
 }
 
-/// Without CONFIG a failing ACL SAVE looks like a missing file: it is not taken for one.
+/// Without CONFIG a failing ACL SAVE looks like a missing file; both would be undone by a restart.
 #[test]
 fn a_disk_that_fails_is_found_where_config_is_taken_away_too() {
     let server = options()
@@ -285,7 +317,7 @@ fn a_disk_that_fails_is_found_where_config_is_taken_away_too() {
     std::fs::remove_file(server.folder().join("users.acl")).unwrap();
     std::fs::create_dir(server.folder().join("users.acl")).unwrap();
     std::fs::write(server.folder().join("users.acl/keep"), "").unwrap();
-    check_refused(&server, &context(), ErrorKind::Other, &["ACL SAVE"]);
+    check_refused(&server, &context(), ErrorKind::Unsupported, &["ACL file"]);
 }
 
 /// Who would see a change that is still on its way is the admin: refused, it is no excuse for not looking.

@@ -78,6 +78,11 @@ impl Terminal {
         assert!(found, "{words:?} is not shown: {}", self.shown());
     }
 
+    /// What may be seen.
+    pub(crate) fn types_openly(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
     pub(crate) fn types(&mut self, text: &str) {
         // What is typed before the echo is off would be shown, as on any terminal.
         assert!(self.waits_until_echo_is(false));
