@@ -18,8 +18,8 @@ PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build demo test component fuzz soak load bench evidence evidence-check lint deny wasm-target plugins \
-  postgresql redis localstripe aws-clients aws-agent nextest
+.PHONY: help build demo test component fuzz soak load bench evidence evidence-check lint terraform deny \
+  wasm-target plugins postgresql redis localstripe aws-clients aws-agent nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
@@ -31,7 +31,8 @@ help:
 	@echo "make load    \`keyturn serve\` under load, and killed under load: SECONDS=60"
 	@echo "make bench   what Keyturn costs against plain programs, into tests/bench/RESULTS.md"
 	@echo "make evidence   all of these tests, and their figures into README.md: SOAK_SECONDS=600"
-	@echo "make lint    formatting and clippy"
+	@echo "make lint    formatting and clippy, and \`make terraform\`"
+	@echo "make terraform   the Terraform module: its formatting, and its tests where the AWS provider can be had"
 	@echo "make deny    licences, bans, sources and advisories of the dependencies"
 
 build: plugins
@@ -92,7 +93,7 @@ evidence: test fuzz
 evidence-check:
 	$(TARGET_DIR)/debug/keyturn-evidence --check $(EVIDENCE)
 
-lint:
+lint: terraform
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/libfuzzer/Cargo.toml
 	$(CARGO) fmt --check --manifest-path host/runtime/tests/guest/Cargo.toml
@@ -100,6 +101,22 @@ lint:
 	$(CARGO) fmt --check --manifest-path tests/conformance/guest/Cargo.toml
 	rustfmt --check --edition 2024 host/keyturn/src/commands/plugin/template/lib.rs
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+# Its tests make up an account, so they need the AWS provider and no credentials.
+TERRAFORM := $(shell command -v terraform || command -v tofu)
+MODULE := host/deploy/terraform
+
+terraform: export TF_DATA_DIR := $(abspath $(TARGET_DIR))/terraform
+terraform: export CHECKPOINT_DISABLE := 1
+terraform:
+ifeq ($(TERRAFORM),)
+	@echo "terraform: neither terraform nor tofu is installed; the module is not checked"
+else
+	$(TERRAFORM) fmt -check -diff -recursive $(MODULE)
+	@if $(TERRAFORM) -chdir=$(MODULE) init -backend=false -input=false >/dev/null 2>&1; then \
+	  $(TERRAFORM) -chdir=$(MODULE) test; \
+	else echo "terraform: the AWS provider can't be fetched here; the module's tests are not run"; fi
+endif
 
 # The advisory database is fetched over the network; without it, the other checks still decide.
 deny:

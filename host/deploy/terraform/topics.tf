@@ -1,0 +1,34 @@
+# Where people subscribe. No message holds a secret.
+
+resource "aws_sns_topic" "this" {
+  for_each = toset(["rotation", "security-emergency"])
+
+  name = "${local.name_prefix}-${each.key}"
+}
+
+resource "aws_sns_topic_policy" "this" {
+  for_each = aws_sns_topic.this
+
+  arn = each.value.arn
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "Alarms"
+        Effect    = "Allow"
+        Action    = "sns:Publish"
+        Resource  = each.value.arn
+        Principal = { Service = "cloudwatch.amazonaws.com" }
+        Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }
+      },
+      {
+        # EventBridge knows no conditions here.
+        Sid       = "Events"
+        Effect    = "Allow"
+        Action    = "sns:Publish"
+        Resource  = each.value.arn
+        Principal = { Service = "events.amazonaws.com" }
+      },
+    ]
+  })
+}
