@@ -2,7 +2,7 @@
 # its count is taken off, it is not pending, and assisted secrets have no schedule to be late for.
 
 locals {
-  # The type of that answer, which the function's log says once for each.
+  # The type of that answer, in the last line of an invocation.
   waiting = "Keyturn.WaitingForOperator"
 
   overdue_after_days = {
@@ -14,7 +14,7 @@ locals {
 resource "aws_cloudwatch_log_metric_filter" "waiting" {
   name           = "${local.function_name}-waiting-for-operator"
   log_group_name = aws_cloudwatch_log_group.rotation.name
-  pattern        = "{ $.error_type = \"${local.waiting}\" }"
+  pattern        = "{ ($.error_type = \"${local.waiting}\") && ($.duration_ms >= 0) }"
 
   metric_transformation {
     name      = "WaitingForOperator"

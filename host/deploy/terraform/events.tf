@@ -34,6 +34,8 @@ resource "aws_cloudwatch_event_rule" "job" {
   name                = "${local.function_name}-${each.key}"
   description         = each.value.description
   schedule_expression = each.value.schedule
+  # A secret without a value would fail each time.
+  state = var.schedules_enabled ? "ENABLED" : "DISABLED"
 }
 
 resource "aws_cloudwatch_event_target" "job" {

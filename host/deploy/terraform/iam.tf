@@ -15,12 +15,6 @@ resource "aws_iam_role" "rotation" {
 }
 
 locals {
-  via_secrets_manager = {
-    StringEquals = {
-      "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.${data.aws_partition.current.dns_suffix}"
-    }
-  }
-
   elasticache_arns   = compact(values(var.secrets)[*].elasticache_arn)
   elasticache_users  = [for arn in local.elasticache_arns : arn if strcontains(arn, ":user:")]
   elasticache_groups = [for arn in local.elasticache_arns : arn if strcontains(arn, ":replicationgroup:")]
@@ -59,18 +53,15 @@ locals {
       Resource = var.companion_secret_arns
     }
 
-    Key = {
-      Effect    = "Allow"
-      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-      Resource  = aws_kms_key.secrets.arn
-      Condition = local.via_secrets_manager
-    }
-
-    CompanionKeys = length(var.companion_kms_key_arns) == 0 ? null : {
-      Effect    = "Allow"
-      Action    = "kms:Decrypt"
-      Resource  = var.companion_kms_key_arns
-      Condition = local.via_secrets_manager
+    Keys = {
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = concat([aws_kms_key.secrets.arn], var.kms_key_arns)
+      Condition = {
+        StringEquals = {
+          "kms:ViaService" = "secretsmanager.${data.aws_region.current.region}.${data.aws_partition.current.dns_suffix}"
+        }
+      }
     }
 
     Notify = {

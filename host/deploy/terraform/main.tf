@@ -9,6 +9,7 @@ data "aws_region" "current" {}
 locals {
   name_prefix   = "${var.name}-${var.environment}"
   function_name = "${local.name_prefix}-secrets-rotation"
+  secret_names  = { for kind, secret in var.secrets : kind => coalesce(secret.name, "${local.name_prefix}/${kind}") }
   secret_arns   = values(aws_secretsmanager_secret.this)[*].arn
 
   # Made from its parts, because the role's policy has to be there before the function is.
@@ -20,7 +21,7 @@ locals {
   # An operator brings these values; a rotation of theirs waits, which is neither a schedule's business nor an alarm's.
   assisted = [
     for kind, secret in var.secrets : kind
-    if can(regex("^stripe$|-assisted$", coalesce(secret.plugin, reverse(split("/", kind))[0])))
+    if can(regex("^stripe$|-assisted$", coalesce(secret.plugin, reverse(split("/", local.secret_names[kind]))[0])))
   ]
   unassisted_arns = [for kind, secret in aws_secretsmanager_secret.this : secret.arn if !contains(local.assisted, kind)]
 

@@ -4,14 +4,15 @@
 resource "aws_secretsmanager_secret" "this" {
   for_each = var.secrets
 
-  name                    = "${local.name_prefix}/${each.key}"
+  name                    = local.secret_names[each.key]
   description             = each.value.description
   kms_key_id              = aws_kms_key.secrets.arn
   recovery_window_in_days = 30
 
   lifecycle {
-    # Keyturn keeps its notes in tags of the secret; without them no old value is retired in time.
-    ignore_changes = [tags]
+    # Keyturn keeps its notes in tags of the secret; without them no old value is retired in time. A secret that was
+    # there before keeps its key: whoever reads it may have no right on another one.
+    ignore_changes = [tags, kms_key_id]
 
     precondition {
       condition     = length(each.value.rotation) == 0 || !contains(local.assisted, each.key)
@@ -21,14 +22,14 @@ resource "aws_secretsmanager_secret" "this" {
 }
 
 locals {
-  # One by one, so that the notes beside them stay.
+  # What Keyturn asks the tags of a secret. One by one, so that the notes beside them stay.
   tags = merge([
     for kind, secret in var.secrets : {
-      for tag in ["plugin", "strategy"] : "${kind}:${tag}" => {
-        kind  = kind
-        key   = "keyturn:${tag}"
-        value = secret[tag]
-      } if secret[tag] != null
+      for tag, value in {
+        environment = var.environment
+        plugin      = secret.plugin
+        strategy    = secret.strategy
+      } : "${kind}:${tag}" => { kind = kind, key = "keyturn:${tag}", value = value } if value != null
     }
   ]...)
 }

@@ -22,7 +22,9 @@ variable "secrets" {
   description = <<-EOT
     The secrets by their kind, the last part of their name. Values are never given here: put them in afterwards.
 
-    plugin        which plugin rotates it; left out: what the kind says (database, jwt, redis, api-keys, stripe)
+    name          of a secret that was there before; left out: NAME-ENVIRONMENT/KIND
+    plugin        which plugin rotates it; left out: what the name's last part says (database, jwt, redis, api-keys,
+                  stripe)
     strategy      one of the plugin's; left out: its first
     rotation      by environment: `days` (0 or no entry: no schedule), or a `schedule`, rate() or cron() in UTC; and a
                   `window` such as "3h". There is an alarm `overdue_after_days` without a rotation; left out: a tenth
@@ -32,6 +34,7 @@ variable "secrets" {
 
   type = map(object({
     description     = optional(string, "")
+    name            = optional(string)
     plugin          = optional(string)
     strategy        = optional(string)
     elasticache_arn = optional(string)
@@ -133,7 +136,7 @@ variable "secrets" {
 }
 
 variable "schedules_enabled" {
-  description = "Attach the schedules. Secrets Manager then tries the function on each secret, which needs a value."
+  description = "Let Secrets Manager and EventBridge invoke the function by the clock, which takes secrets with values."
   type        = bool
   default     = false
 }
@@ -185,8 +188,8 @@ variable "companion_secret_arns" {
   default     = []
 }
 
-variable "companion_kms_key_arns" {
-  description = "The keys of these secrets, where that is neither this module's key nor aws/secretsmanager."
+variable "kms_key_arns" {
+  description = "Keys of companions and of secrets that were there before; aws/secretsmanager needs no right."
   type        = list(string)
   default     = []
 }

@@ -18,10 +18,14 @@ variables {
   package     = "main.tf"
 }
 
-run "nothing_rotates_before_it_is_said" {
+run "nothing_happens_by_itself_before_it_is_said" {
   assert {
     condition     = length(aws_secretsmanager_secret_rotation.this) == 0
     error_message = "a secret without a value got a schedule"
+  }
+  assert {
+    condition     = toset([for rule in aws_cloudwatch_event_rule.job : rule.state]) == toset(["DISABLED"])
+    error_message = "the function is invoked on secrets without a value"
   }
   assert {
     condition = toset([for secret in aws_secretsmanager_secret.this : secret.name]) == toset([
@@ -74,7 +78,13 @@ run "a_schedule_takes_the_place_of_days" {
     }
   }
   assert {
-    condition     = aws_secretsmanager_secret_rotation.this["database"].rotation_rules[0].automatically_after_days == null
+    condition     = aws_secretsmanager_secret_rotation.this["database"].rotation_rules[0].schedule_expression != null
+    error_message = "the schedule is lost"
+  }
+  assert {
+    condition = (
+      aws_secretsmanager_secret_rotation.this["database"].rotation_rules[0].automatically_after_days == null
+    )
     error_message = "days beside a schedule"
   }
 }
@@ -109,10 +119,28 @@ run "an_assisted_secret_has_no_schedule" {
   expect_failures = [aws_secretsmanager_secret.this["sendgrid"]]
 }
 
+run "a_secret_that_was_there_keeps_its_name" {
+  variables {
+    secrets = {
+      database = { name = "Orders/Postgres", plugin = "postgres", strategy = "single" }
+    }
+  }
+  assert {
+    condition     = aws_secretsmanager_secret.this["database"].name == "Orders/Postgres"
+    error_message = "the secret got another name"
+  }
+  assert {
+    condition = { for name, tag in aws_secretsmanager_tag.this : tag.key => tag.value } == {
+      "keyturn:environment" = "prod", "keyturn:plugin" = "postgres", "keyturn:strategy" = "single"
+    }
+    error_message = "the tags do not say what the name cannot"
+  }
+}
+
 run "rights_come_with_what_needs_them" {
   assert {
     condition = toset(jsondecode(aws_iam_role_policy.rotation.policy).Statement[*].Sid) == toset([
-      "Key", "Log", "Notes", "Notify", "Rotate"
+      "Keys", "Log", "Notes", "Notify", "Rotate"
     ])
     error_message = "the role may do more or less than a function without VPC, companions and ElastiCache needs"
   }
@@ -143,17 +171,13 @@ run "rights_for_vpc_companions_and_elasticache" {
   }
   assert {
     condition = toset(jsondecode(aws_iam_role_policy.rotation.policy).Statement[*].Sid) == toset([
-      "Companions", "ElastiCacheUsers", "Interfaces", "InterfacesNotByCode", "Key", "Log", "Notify", "Rotate"
+      "Companions", "ElastiCacheUsers", "Interfaces", "InterfacesNotByCode", "Keys", "Log", "Notify", "Rotate"
     ])
     error_message = "the role's rights do not follow the configuration"
   }
   assert {
     condition     = aws_vpc_security_group_ingress_rule.target["database"].from_port == 5432
     error_message = "the database does not let the function in"
-  }
-  assert {
-    condition     = aws_secretsmanager_tag.this["redis:strategy"].key == "keyturn:strategy"
-    error_message = "the strategy is not in the secret's tags"
   }
 }
 
