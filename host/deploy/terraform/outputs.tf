@@ -5,7 +5,7 @@ output "kms_key_arn" {
 
 output "secret_arns" {
   description = "The secrets' ARNs by kind."
-  value       = { for kind, secret in aws_secretsmanager_secret.this : kind => secret.arn }
+  value       = { for kind in keys(var.secrets) : kind => aws_secretsmanager_secret.this[kind].arn }
 }
 
 output "function_name" {
@@ -25,5 +25,5 @@ output "security_group_id" {
 
 output "topic_arns" {
   description = "The topics to subscribe to: rotation, security-emergency."
-  value       = { for name, topic in aws_sns_topic.this : name => topic.arn }
+  value       = { for name in local.topics : name => aws_sns_topic.this[name].arn }
 }
