@@ -18,11 +18,12 @@ PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build demo test component fuzz soak load bench evidence evidence-check lint terraform deny \
+.PHONY: help build release demo test component fuzz soak load bench evidence evidence-check lint terraform deny \
   wasm-target plugins postgresql redis localstripe aws-clients aws-agent nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
+	@echo "make release   the same, optimised, in $(TARGET_DIR)/release"
 	@echo "make demo    rotate a PostgreSQL role, a Redis password, tokens, keys of several kinds and a vendor's key"
 	@echo "make test    everything that must pass before a change lands"
 	@echo "make component   what authors may use instead of \`keyturn plugin build\`: cargo component"
@@ -37,6 +38,9 @@ help:
 
 build: plugins
 	$(CARGO) build --workspace --bins
+
+release: plugins
+	$(CARGO) build --workspace --release --bin keyturn
 
 demo: build
 	$(TARGET_DIR)/debug/keyturn-demo
