@@ -70,7 +70,8 @@ locals {
       Resource = values(aws_sns_topic.this)[*].arn
     }
 
-    # EC2 knows no narrower resource for these; Lambda makes the calls in the function's name.
+    # Those of AWSLambdaVPCAccessExecutionRole. Lambda makes the calls in the function's name, for interfaces that
+    # nobody knows beforehand; the function's own code has no business there.
     Interfaces = var.vpc == null ? null : {
       Effect = "Allow"
       Action = [
