@@ -253,7 +253,10 @@ fn repair(failure: &Failure, name: &str) -> String {
             let told = "Do that, then declare it with `keyturn retire NAME --declare-dead=";
             return format!("{}{id}`; that holds for this version alone.", told.replace("NAME", name));
         }
-        Reason::ForeignPending(_) => "Cancel or finish that rotation, then run the same command again.",
+        Reason::ForeignPending(_) => {
+            "Finish that rotation, then run the same command again. If nobody goes on with it and its version holds no \
+             value yet, `keyturn rotate NAME --unstick` gives it up."
+        }
         Reason::IdentityDiffers(_) => {
             "If the move is intended, put the new place by hand with `keyturn secret put`, then rotate."
         }

@@ -201,6 +201,10 @@ pub(crate) struct Rotate {
     /// Rotate although the previous value's grace is not over; whoever still uses it is locked out.
     #[arg(long)]
     pub(crate) now: bool,
+    /// Take AWSPENDING off a version that another rotation has announced and never given a value: nobody goes on with
+    /// it, and it keeps every other rotation away.
+    #[arg(long)]
+    pub(crate) unstick: bool,
 }
 
 /// The answer to the only question, or a JSON object with the answers by their names. Without either you are asked on

@@ -25,7 +25,7 @@ pub(crate) async fn run(
         let goal = Goal::Rotate {
             now: arguments.now,
             lead_ms: credential.lead_seconds.saturating_mul(1000),
-            unstick: false,
+            unstick: arguments.unstick,
             anew: false,
         };
         let ended = engine.run(credential, goal).await;

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use keyturn_store::service::RotationSettings;
+use keyturn_store::{SecretName, VersionId};
 use serde_json::json;
 
 use crate::support::Workspace;
@@ -129,4 +131,30 @@ fn nothing_of_a_secret_is_written_beside_the_store() {
     let values = ["secret", "refresh_secret", "previous_secret"];
     let values = values.map(|member| current[member].as_str().unwrap());
     assert_eq!(workspace.scan_for(&values, "").findings, []);
+}
+
+/// A function that died before it had a value to store keeps every later rotation away, on AWS as here.
+#[test]
+fn an_announced_version_without_a_value_is_given_up_on_demand() {
+    let workspace = jwt();
+    workspace.on_store(|store| async move {
+        let name = SecretName::new(JWT).unwrap();
+        let id = VersionId::new(FOREIGN).unwrap();
+        let settings = RotationSettings {
+            enabled: true,
+            lambda_arn: None,
+            rules: None,
+        };
+        assert!(store.begin_rotation(&name, &id, &settings).await.unwrap());
+    });
+    let _served = workspace.serve(&["*"]);
+    let before = workspace.current(JWT);
+    workspace
+        .run(&["rotate", JWT])
+        .failed(7, &[FOREIGN, "--unstick"]);
+    assert_eq!(workspace.current(JWT), before);
+    workspace.run(&["rotate", JWT, "--unstick"]).succeeded();
+    assert_ne!(workspace.current(JWT), before);
+    let described = workspace.run(&["secret", "describe", JWT]).succeeded();
+    assert!(!described.stdout.contains("AWSPENDING"), "{described:?}");
 }
