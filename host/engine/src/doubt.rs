@@ -23,6 +23,9 @@ impl Effects<'_> {
                 let known = notes.version_mut(&credential.name, candidate.as_str());
                 let unanswered = known.sets_unanswered.unwrap_or(0);
                 known.sets_unanswered = Some(unanswered.saturating_add(1));
+                if known.strategy.is_empty() {
+                    known.strategy.clone_from(&credential.strategy.name);
+                }
                 if replaces {
                     known.gap_began_at_ms.get_or_insert(now_ms);
                 }

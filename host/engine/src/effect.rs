@@ -14,13 +14,14 @@ use secrecy::ExposeSecret;
 use crate::{
     call::CallSource,
     drift,
+    elsewhere::Elsewhere,
     engine::EngineOptions,
     keeping::Refusal,
     kept::how_of,
     notes::{Answered, Notes, Obligation, OperatorSteps},
     parking::{Earlier, needs_answer},
     problem::{Failed, Problem, why_unknown},
-    snapshot::{Elsewhere, labels_of, observe},
+    snapshot::{labels_of, observe},
 };
 
 pub(crate) struct Effects<'a> {
@@ -93,6 +94,15 @@ impl Effects<'_> {
             };
             self.elsewhere =
                 still_read.map(|(version, holder)| Elsewhere::StillRead(version, holder));
+        }
+        // To end what it had under a former name is for a run under that name; not to break its grace, for every run.
+        let may_end = matches!(
+            self.goal,
+            Goal::Retire { .. } | Goal::Rotate { now: true, .. }
+        );
+        if self.elsewhere.is_none() && snapshot.owed.is_none() && !may_end {
+            let now_ms = self.options.clock.now_ms();
+            snapshot.owed = self.source.promised_under_former_names(now_ms).await?;
         }
         self.compare_with_current(&mut snapshot).await?;
         self.look_for_what_is_kept(&mut snapshot).await;

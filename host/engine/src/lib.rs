@@ -12,6 +12,7 @@ mod credential;
 mod doubt;
 mod drift;
 mod effect;
+mod elsewhere;
 mod engine;
 mod event;
 mod failure;

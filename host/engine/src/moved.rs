@@ -4,7 +4,10 @@
 use keyturn_protocol::{Effect, Goal, Label, Labels, VersionId};
 use keyturn_store::{ErrorKind, SecretName, StoreError, Which};
 
-use crate::{call::CallSource, credential::Credential, notes::Notes, problem::Problem};
+use crate::{call::CallSource, credential::Credential, notes::Notes};
+
+/// The kind of a problem that another secret is the cause of.
+pub(crate) const OWNED: &str = "owned-elsewhere";
 
 /// Who rotates the credential, if this secret does not.
 pub(crate) fn owner(notes: &Notes, credential: &Credential) -> Option<String> {
@@ -72,20 +75,20 @@ fn secret_of(name: &str) -> &str {
 }
 
 /// Where else the value that waits for its end is in use, and the commands that lead out of it.
-pub(crate) fn in_use(credential: &Credential, old_name: &str) -> Problem {
+pub(crate) fn in_use(credential: &Credential, old_name: &str) -> String {
     let secret = &credential.secret;
     let old_secret = secret_of(old_name);
-    refusal(format!(
+    format!(
         "AWSCURRENT of {old_secret} holds its credential still, and applications may read it there; do not end it by \
          hand; when all read {secret}, `keyturn secret split {old_name} --to {secret} --remove` takes it out of \
          {old_secret}; or put the present one there, too, with `keyturn secret put`"
-    ))
+    )
 }
 
 /// Who it is, and the commands that lead out of it.
-pub(crate) fn problem(credential: &Credential, owner: &str) -> Problem {
+pub(crate) fn problem(credential: &Credential, owner: &str) -> String {
     let secret = &credential.secret;
-    let message = if owner.contains('#') {
+    if owner.contains('#') {
         // Back where it was: this is the secret that it was split into.
         format!(
             "rotate {owner}, which rotates it since the split was undone; `keyturn secret split {owner} --to {secret}` \
@@ -101,16 +104,5 @@ pub(crate) fn problem(credential: &Credential, owner: &str) -> Problem {
             "rotate {owner}, into which it was split; `{split}` says what is left to do, with --remove it takes the \
              members out of {secret}, with --undo {secret} rotates them again"
         )
-    };
-    refusal(message)
-}
-
-fn refusal(message: String) -> Problem {
-    Problem {
-        kind: "owned-elsewhere".to_owned(),
-        applied: "no".to_owned(),
-        code: None,
-        message,
-        details: Vec::new(),
     }
 }

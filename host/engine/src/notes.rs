@@ -82,6 +82,10 @@ pub struct VersionNotes {
     /// never reached the target, nothing that nobody knows. Counted up before each call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sets_unanswered: Option<u32>,
+    /// By which strategy the first of those calls was made: what it has changed, no other one knows how to end. Empty: no
+    /// call, or one of a time when that was not noted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub strategy: String,
     /// When the first of those calls began, where AWSCURRENT may not log in from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap_began_at_ms: Option<u64>,
@@ -116,6 +120,7 @@ impl CredentialNotes {
             let known = VersionNotes {
                 made: false,
                 sets_unanswered: None,
+                strategy: String::new(),
                 gap_began_at_ms: None,
                 ..known
             };

@@ -9,7 +9,11 @@ use keyturn_protocol::Label;
 use keyturn_store::{SecretDescription, SecretStore, StoreError, VersionId};
 use serde::Serialize;
 
-use crate::{call::CallSource, credential::Credential, notes::Notes};
+use crate::{
+    call::CallSource,
+    credential::Credential,
+    notes::{Notes, Obligation},
+};
 
 /// What stands under a name that is not configured any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -126,16 +130,43 @@ impl CallSource<'_> {
     /// another value than that of which the notes speak.
     pub(crate) async fn former_names(&self, current: &str) -> Result<BTreeSet<String>, StoreError> {
         let notes = Notes::read(self.store, &self.credential.secret).await?;
-        let mut former = BTreeSet::new();
-        for (name, known) in notes.credentials {
+        let former = self.owed_under_former_names(&notes, current).await?;
+        Ok(former.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// The longest grace that runs under such names, of what AWSCURRENT's value still carries.
+    pub(crate) async fn promised_under_former_names(
+        &self,
+        now_ms: u64,
+    ) -> Result<Option<keyturn_protocol::Obligation>, StoreError> {
+        let described = self.store.describe(&self.credential.secret).await?;
+        let notes = Notes::read(self.store, &self.credential.secret).await?;
+        let Some(current) = described.holder(Label::Current.as_str()) else {
+            return Ok(None);
+        };
+        let former = self.owed_under_former_names(&notes, current.id.as_str());
+        let former = former.await?.into_iter().map(|(_, owed)| owed);
+        let promised = former.filter(|owed| owed.new_version);
+        let promised = promised.map(|owed| owed.as_of(now_ms));
+        let longest = promised.max_by_key(|owed| owed.grace_left_seconds);
+        Ok(longest.filter(|owed| owed.grace_left_seconds > 0))
+    }
+
+    async fn owed_under_former_names(
+        &self,
+        notes: &Notes,
+        current: &str,
+    ) -> Result<Vec<(String, Obligation)>, StoreError> {
+        let mut former = Vec::new();
+        for (name, known) in &notes.credentials {
             let known = known.versions.get(current);
             let Some(owed) = known.and_then(|known| known.owes.as_ref()) else {
                 continue;
             };
-            if !self.credential.is_configured(&name)
+            if !self.credential.is_configured(name)
                 && self.may_supersede(&owed.subject, current).await?
             {
-                former.insert(name);
+                former.push((name.clone(), owed.clone()));
             }
         }
         Ok(former)

@@ -18,18 +18,17 @@ use crate::{
     call::{CallSource, ValuesRead},
     credential::Credential,
     effect::Effects,
+    elsewhere::Elsewhere,
     engine::EngineOptions,
     event::What,
     failure::{Promoted, RunFailure},
     keeping::Refusal,
-    moved,
     notes::Notes,
     parking,
     problem::{Failed, Problem},
     recorder::Recorder,
     renamed::Unnamed,
     report::Report,
-    snapshot::Elsewhere,
     status, words,
 };
 
@@ -172,15 +171,10 @@ impl<'a> Run<'a> {
             command => self.perform(command, rotation.rule()).await,
         };
         match self.elsewhere.take() {
-            Some(Elsewhere::Unfinished(version, maker)) => {
-                return Err(self.unfinished_elsewhere(version, &maker).await);
-            }
-            Some(Elsewhere::Owned(owner)) => return Err(self.owned_elsewhere(&owner).await),
             // What this run has promoted is told before what that owes.
-            Some(Elsewhere::StillRead(version, holder)) if self.promoted.is_none() => {
-                return Err(self.still_read(version, &holder).await);
-            }
-            Some(Elsewhere::StillRead(..)) | None => {}
+            Some(Elsewhere::StillRead(..)) if self.promoted.is_some() => {}
+            Some(elsewhere) => return Err(self.refused_for(elsewhere).await),
+            None => {}
         }
         match answer {
             Ok(event) => match rotation.handle(event) {
@@ -389,31 +383,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn unfinished_elsewhere(&mut self, version: VersionId, maker: &str) -> Box<RunFailure> {
-        let secret = &self.credential.secret;
-        let problem = self.own_problem(
-            Problem::ELSEWHERE,
-            format!(
-                "run `keyturn rotate {secret}#{maker}` or `keyturn retire {secret}#{maker}` first"
-            ),
-        );
+    async fn refused_for(&mut self, elsewhere: Elsewhere) -> Box<RunFailure> {
+        let (reason, kind, message) = elsewhere.refusal(self.credential);
+        let problem = self.own_problem(kind, message);
         self.problems.push(("Observe".to_owned(), problem));
-        let reason = Reason::Unfinished(version);
         self.failed(self.ended(reason, NextAction::Repair)).await
-    }
-
-    async fn owned_elsewhere(&mut self, owner: &str) -> Box<RunFailure> {
-        let problem = moved::problem(self.credential, owner);
-        self.problems.push(("Observe".to_owned(), problem));
-        let ended = self.ended(Reason::OwnedElsewhere, NextAction::Repair);
-        self.failed(ended).await
-    }
-
-    async fn still_read(&mut self, version: VersionId, holder: &str) -> Box<RunFailure> {
-        let problem = moved::in_use(self.credential, holder);
-        self.problems.push(("Observe".to_owned(), problem));
-        let ended = self.ended(Reason::StillRead(version), NextAction::Repair);
-        self.failed(ended).await
     }
 
     async fn unrecorded(&mut self, error: &io::Error) -> Box<RunFailure> {

@@ -8,6 +8,7 @@ use keyturn_store::{SecretDescription, SecretStore, StoreError};
 
 use crate::{
     credential::Credential,
+    elsewhere::Elsewhere,
     moved,
     notes::{self, Notes},
 };
@@ -16,16 +17,6 @@ use crate::{
 pub(crate) struct Observed {
     pub(crate) snapshot: Snapshot,
     pub(crate) elsewhere: Option<Elsewhere>,
-}
-
-/// What is somebody else's to do first, or at all.
-pub(crate) enum Elsewhere {
-    /// A version that another credential's rotation has to finish, and that credential.
-    Unfinished(VersionId, String),
-    /// The credential itself, and who rotates it.
-    Owned(String),
-    /// A version that waits for its end, and who else's AWSCURRENT holds its credential.
-    StillRead(VersionId, String),
 }
 
 /// Reads a secret's state as the core needs it.
@@ -86,6 +77,13 @@ pub(crate) fn elsewhere(
         let Some(holder) = holder else { continue };
         if let Some(maker) = notes.maker(holder.as_str()).filter(is_other) {
             return Some(Elsewhere::Unfinished(holder.clone(), maker.to_owned()));
+        }
+    }
+    let doubt = labels.holder(Label::InDoubt);
+    if let Some(doubt) = doubt.filter(|doubt| Some(*doubt) != current.as_ref()) {
+        let known = notes.of_version(&credential.name, doubt.as_str());
+        if ![credential.strategy.name.as_str(), ""].contains(&known.strategy.as_str()) {
+            return Some(Elsewhere::Begun(doubt.clone(), known.strategy));
         }
     }
     let retiring = labels.holder(Label::Retiring).cloned()?;

@@ -34,9 +34,7 @@ pub(crate) fn reason(reason: &Reason, problem: Option<&Problem>) -> String {
             "version {id} names another place than AWSCURRENT, so no login was tried: {cause}"
         ),
         Reason::Unfinished(id) => match problem.filter(|problem| problem.kind == Problem::ELSEWHERE) {
-            Some(_) => format!(
-                "another credential of this secret is not finished with version {id}: {cause}"
-            ),
+            Some(_) => format!("the rotation to version {id} has to be finished first: {cause}"),
             None => format!("the rotation to version {id} has to be finished first"),
         },
         Reason::OwnedElsewhere => format!("this secret does not rotate the credential any more: {cause}"),
@@ -155,8 +153,8 @@ pub(crate) const NOBODY_ASKED: &str = "Nobody was asked for a new value.";
 /// What to do besides, after such a run.
 pub(crate) fn ask_all_the_same(name: &str) -> String {
     format!(
-        "If AWSCURRENT is dead or leaked and has to be replaced as things are, `keyturn assist {name} --now \
-         --without-preflight` asks all the same."
+        "If AWSCURRENT is dead or leaked and has to be replaced as things are, `keyturn assist {name} --without-preflight` \
+         asks all the same (with --now while a grace runs)."
     )
 }
 

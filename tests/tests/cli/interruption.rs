@@ -105,6 +105,29 @@ fn what_was_put_by_hand_after_an_interrupted_change_stays() {
     assert_eq!(labels, ["AWSCURRENT", "AWSPREVIOUS", "KEYTURN_RETIRING"]);
 }
 
+/// Another strategy would leave at the target what this one has changed there.
+#[test]
+fn what_one_strategy_has_begun_no_other_one_takes_up() {
+    let festival = start("alternating");
+    let change = || {
+        let labels = festival.workspace.labels(SECRET);
+        festival.configure("single", 1, "");
+        let refused = festival.workspace.run(&["rotate", SECRET, "--now"]);
+        refused.failed(
+            7,
+            &[
+                "begun with the strategy alternating",
+                &labels["KEYTURN_INDOUBT"],
+            ],
+        );
+        assert_eq!(festival.workspace.labels(SECRET), labels);
+        festival.configure("alternating", 1, "");
+        finish_now(&festival);
+        festival.current_logs_in();
+    };
+    kill_at(&festival, "outcome set", change);
+}
+
 /// On a server that writes everything that it is told into its log, for the scan at the end.
 fn start(strategy: &str) -> Festival {
     Festival::start_with(ClusterOptions::new().log_everything(), strategy, 1)
