@@ -58,6 +58,14 @@ pub enum OpenError {
         path: PathBuf,
         source: rusqlite::Error,
     },
+    #[error(
+        "{path} cannot be opened for writing, which reading takes, too; nothing was changed; give the process the right to \
+         write the file, {path}-wal and {path}-shm where they are there, and the folder: {source}"
+    )]
+    NotWritable {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
     #[error("the operating system gave no randomness for a new store; try again")]
     Randomness,
     #[error("{doing} {path} failed: {source}")]
@@ -115,6 +123,24 @@ pub(super) fn look(path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// SQLite gives the log and its index the file's mode when it makes them, and never another one: what was made while the
+/// store could only be read would keep it so for good.
+pub(super) fn follow_mode(path: &Path) -> io::Result<()> {
+    let wanted = fs::metadata(path)?.permissions();
+    for suffix in ["-wal", "-shm"] {
+        let beside = beside(path, suffix);
+        match fs::metadata(&beside) {
+            Ok(found) if found.permissions() != wanted => {
+                fs::set_permissions(&beside, wanted.clone())?;
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a schema that this code does not know.
 fn check_schema_version(path: &Path, found: u32) -> Result<(), OpenError> {
     let supported = schema::SCHEMA_VERSION;
@@ -167,6 +193,9 @@ pub(super) fn database_error(path: &Path) -> impl Fn(rusqlite::Error) -> OpenErr
             Some(ErrorCode::DatabaseBusy) => OpenError::Locked { path, source },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 OpenError::Damaged { path, source }
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                OpenError::NotWritable { path, source }
             }
             Some(_) | None => {
                 let source = io::Error::other(source);

@@ -92,6 +92,8 @@ impl EmbeddedStore {
     pub fn open(path: &Path, master: &MasterKey, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let path = absolute(path)?;
         file::look(&path)?;
+        // Whose files they are not cannot change them; SQLite says then what that means.
+        let _ = file::follow_mode(&path);
         let mut connection = schema::writing(&path).map_err(file::database_error(&path))?;
         // The key first: whoever does not have it changes nothing.
         let key = open_key(&path, &connection, master)?;

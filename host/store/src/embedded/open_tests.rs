@@ -391,6 +391,23 @@ async fn a_writer_waits_for_another_process_and_readers_do_not() {
 }
 
 #[tokio::test]
+async fn what_was_made_beside_a_read_only_store_follows_its_mode() {
+    let home = Home::new();
+    let first = home.create().unwrap();
+    first.create_secret(&name(), new_secret()).await.unwrap();
+    let mode = |suffix: &str| {
+        let path = format!("{}{suffix}", home.path().display());
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    for suffix in ["-wal", "-shm"] {
+        let path = format!("{}{suffix}", home.path().display());
+        fs::set_permissions(path, Permissions::from_mode(0o400)).unwrap();
+    }
+    let _second = home.open().unwrap();
+    assert_eq!((mode("-wal"), mode("-shm")), (0o600, 0o600));
+}
+
+#[tokio::test]
 async fn a_key_file_in_the_wrong_place_is_not_touched() {
     let home = Home::new();
     home.master.write_new_file(&home.path()).unwrap();
