@@ -12,6 +12,9 @@ const SECRET_WORDS: [&str; 6] = ["password", "passwd", "secret", "token", "key",
 const SECRET_MISPLACED: &str = "the value is of another type than this key takes. It is not shown, because it may be a \
      secret; secrets belong into the store (`keyturn secret create`), `password` is a table such as { length = 40 }";
 
+/// Where names begin that `toml::Spanned` makes up.
+const READERS_OWN: &str = "$__serde_spanned";
+
 /// Reads the form; an error names its key, if the text is TOML at all.
 pub(crate) fn read(path: &Path, text: &str) -> Result<File, ConfigError> {
     let document =
@@ -20,12 +23,15 @@ pub(crate) fn read(path: &Path, text: &str) -> Result<File, ConfigError> {
         let key = error.path().to_string();
         let mut name = "";
         for segment in error.path() {
-            if let Segment::Map { key } = segment {
+            // What is read with its place in the file stands one level deeper, under a name of the reader's own.
+            if let Segment::Map { key } = segment
+                && !key.starts_with(READERS_OWN)
+            {
                 name = key;
             }
         }
-        let key = if key == "." { "" } else { &key };
-        misread(path, text, key, name, error.inner())
+        let key = key.split(READERS_OWN).next().unwrap_or_default();
+        misread(path, text, key.trim_end_matches('.'), name, error.inner())
     })
 }
 

@@ -77,6 +77,17 @@ fn seconds_are_bounded() {
 }
 
 #[test]
+fn a_value_of_another_type_is_named_by_its_own_key() {
+    let problem = problem(&format!(
+        "{STORE}[secret.\"a\"]\nplugin = \"jwt\"\ngrace_seconds = \"1h\"\n"
+    ));
+    assert!(
+        problem.starts_with("keyturn.toml:6: secret.a.grace_seconds: invalid type"),
+        "{problem}"
+    );
+}
+
+#[test]
 fn an_environment_is_one_name() {
     for (name, fits) in [
         ("prod", true),

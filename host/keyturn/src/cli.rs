@@ -9,7 +9,7 @@ use keyturn_config::StoreKind;
 
 /// Rotates credentials without downtime.
 #[derive(Debug, Parser)]
-#[command(name = "keyturn", version, about, propagate_version = true)]
+#[command(name = "keyturn", version, about)]
 #[command(after_help = crate::exit::HELP)]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -137,8 +137,16 @@ pub(crate) enum Secret {
     Get {
         name: String,
         /// The staging label of the version.
-        #[arg(long, default_value = "AWSCURRENT", value_name = "LABEL")]
+        #[arg(
+            long,
+            default_value = "AWSCURRENT",
+            value_name = "LABEL",
+            conflicts_with = "id"
+        )]
         stage: String,
+        /// The version itself, as `secret describe`, `status` and `history` print it.
+        #[arg(long, value_name = "VERSION")]
+        id: Option<String>,
         /// Print the value too.
         #[arg(long)]
         reveal: bool,

@@ -95,7 +95,9 @@ pub(crate) fn companions_needed(
             Some(secret) => return Err(companion_denied(name, &companion.pointer, secret)),
             None => match granted {
                 [only] if only != "*" => only,
-                _ if companion.optional => continue,
+                [] if companion.optional => continue,
+                [pattern] if companion.optional && pattern == "*" => continue,
+                // Of several listed ones nobody guesses which is meant.
                 _ => return Err(companion_unnamed(name, &companion.pointer)),
             },
         };
@@ -123,7 +125,7 @@ fn companion_unnamed(name: &str, pointer: &str) -> CallError {
         ErrorKind::Denied,
         format!(
             "no {name} secret is known: CURRENT has nothing at {pointer}, and the grant does not \
-             name exactly one; set grant.companion.{name} = [\"<name of the secret>\"]"
+             name exactly one; set grant.companion.{name} = [\"<name of the secret>\"], or name one of them in CURRENT"
         ),
     )
 }

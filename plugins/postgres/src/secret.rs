@@ -135,7 +135,7 @@ pub(crate) fn in_order<'a>(a: &'a str, b: &'a str) -> [&'a str; 2] {
 }
 
 /// The name without the suffix; a name that is nothing but the suffix has none.
-fn family(user: &str) -> &str {
+pub(crate) fn family(user: &str) -> &str {
     match user.strip_suffix(CLONE_SUFFIX) {
         Some("") | None => user,
         Some(base) => base,

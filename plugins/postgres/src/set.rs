@@ -7,7 +7,7 @@ use crate::change::{in_transaction, statement};
 use crate::door::{Door, Knock, Link};
 use crate::errors::INVALID_PASSWORD;
 use crate::knocking::take_turns;
-use crate::secret::Login;
+use crate::secret::{Login, family};
 use crate::server::{self, RoleFacts, Server};
 use crate::sql::{self, ident};
 use crate::verifier::{ITERATIONS, SALT_BYTES, verifier};
@@ -172,10 +172,14 @@ fn give_password(
 pub(crate) fn explain_right(mut error: Error, server: &Server, role: &str) -> Error {
     if error.kind == ErrorKind::Permission {
         let sql = server.sql_for_right_over(role);
-        error.message = format!(
-            "{}; nothing changed; run, as a superuser: {sql}",
-            error.message
-        );
+        // To let an application's own user change roles is the last thing to do.
+        let or_else = if family(&server.session_user) == family(role) {
+            "name an admin secret in `masterarn` and grant.companion.admin; or, if this user itself is to have the \
+             right, run, as a superuser"
+        } else {
+            "run, as a superuser"
+        };
+        error.message = format!("{}; nothing changed; {or_else}: {sql}", error.message);
     }
     error
 }

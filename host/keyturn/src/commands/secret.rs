@@ -49,8 +49,15 @@ pub(crate) async fn run(global: &Global, session: &Session, command: Secret) -> 
         Secret::Get {
             name,
             stage,
+            id,
             reveal,
-        } => get(global, session, &name, stage, reveal).await?,
+        } => {
+            let which = match id {
+                Some(id) => Which::Id(VersionId::new(id)?),
+                None => Which::Label(stage),
+            };
+            get(global, session, &name, &which, reveal).await?;
+        }
         Secret::List => list(global, &session.store.list().await?)?,
         Secret::Describe { name } => {
             describe(global, &session.store.describe(&secret_name(&name)?).await?)?
@@ -167,11 +174,11 @@ async fn get(
     global: &Global,
     session: &Session,
     name: &str,
-    stage: String,
+    which: &Which,
     reveal: bool,
 ) -> Result<()> {
     let secret = secret_name(name)?;
-    let version = session.store.get(&secret, &Which::Label(stage)).await?;
+    let version = session.store.get(&secret, which).await?;
     if reveal {
         let id = version.id.as_str();
         session

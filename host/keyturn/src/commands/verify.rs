@@ -45,17 +45,20 @@ fn what_helps(verification: &Verification, name: &str, needs_operator: bool) -> 
     match (needs_operator, verification.credential.is_empty()) {
         (true, _) => {
             format!(
-                "\n  If it is dead, make a new one at the vendor: `keyturn assist {name} --now --without-preflight` asks \
-                 for it."
+                "\n  If it is dead, make a new one at the vendor: `keyturn assist {name} --without-preflight` asks for it, \
+                 unless an older one is still owed there (`keyturn status {name}`); then store the new one with `keyturn \
+                 secret put {secret}`."
             )
         }
         (false, true) => format!(
-            "\n  If a rotation was interrupted, `keyturn rotate {name}` promotes the version that logs in. Otherwise put the \
-             working value: `keyturn secret get {secret} --stage AWSPREVIOUS --reveal | keyturn secret put {secret} \
-             --value-stdin` brings the previous one back."
+            "\n  Try `keyturn rotate {name}` first: where a rotation was interrupted, it promotes the version that logs in, \
+             and where an admin secret has the right to, it replaces a password that was changed by hand. Otherwise put the \
+             working value; if the old one is not retired yet, `keyturn secret get {secret} --stage AWSPREVIOUS --reveal | \
+             keyturn secret put {secret} --value-stdin` brings it back."
         ),
         (false, false) => format!(
-            "\n  If a rotation was interrupted, `keyturn rotate {name}` promotes the version that logs in. Otherwise put a \
+            "\n  Try `keyturn rotate {name}` first: where a rotation was interrupted, it promotes the version that logs in, \
+             and where an admin secret has the right to, it replaces a password that was changed by hand. Otherwise put a \
              value with the members of this credential as they work, and with those of the others as they are: \
              `keyturn secret put {secret} --value-file FILE`."
         ),

@@ -389,8 +389,9 @@ fn busy(secret: &SecretName, why: &str) -> anyhow::Error {
     Failure::new(
         Code::Refused,
         format!(
-            "{secret} cannot be split now: {why}. Nothing was changed; bring that to its end with `keyturn rotate` or \
-             `keyturn retire`, then run this command again"
+            "{secret} cannot be split now: {why}. Nothing was changed; finish it first: a rotation with `keyturn rotate`, an \
+             old value with `keyturn retire` once its grace is over (or with --now, which locks out whoever still uses it); \
+             then run this command again"
         ),
     )
     .into()

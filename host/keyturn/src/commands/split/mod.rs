@@ -37,8 +37,10 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
     let is_configured = session.config.select(&arguments.name).is_ok();
     if arguments.remove && is_configured {
         return Err(refuse(format!(
-            "{} is still configured; make its table one of {} first, so that no rotation misses its members",
-            arguments.name, arguments.to
+            "{name} is still configured; `keyturn secret split {name} --to {new}` comes first, if that is not done, and then \
+             its table becomes one of {new}, so that no rotation misses its members",
+            name = arguments.name,
+            new = arguments.to
         ))
         .into());
     }
