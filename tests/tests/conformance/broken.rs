@@ -249,6 +249,7 @@ broken! {
     half_alive_as_alive: "mixed" by Marked("mixed"),
     a_replica_that_is_not_asked: "lagging-replica" by Marked("lagging-replica"),
     a_password_in_the_log: "canary" by Marked("canary"),
+    a_password_in_the_error_after_silence: "canary" by Marked("canary-timeout"),
     patience_without_end: "limits" by Marked("limits"),
 }
 

@@ -77,6 +77,9 @@ impl Session {
         while heard.last() != Some(&b'\n') {
             let read = match self.0.read(&mut buffer) {
                 Err(error) if has("limits") && is_timeout(&error) => continue,
+                Err(error) if has("canary-timeout") && is_timeout(&error) => {
+                    return Err(Error::unreachable(format!("no answer to {line}")));
+                }
                 read => read.map_err(io)?,
             };
             if read == 0 {
