@@ -1,12 +1,12 @@
 //! The report as JUnit XML: the form of "JUnit XML" that continuous integration tools agree on (testsuites, testsuite,
-//! testcase with failure or skipped).
+//! properties, testcase with failure, error or skipped).
 
 use std::io;
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use crate::report::{Entry, Report, Ruling};
+use crate::report::{Entry, Report, Ruling, Verdict};
 
 pub(crate) fn write(report: &Report) -> String {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
@@ -21,7 +21,11 @@ fn write_into(writer: &mut Writer<Vec<u8>>, report: &Report) -> io::Result<()> {
         |ruling: &_| matches!(ruling, Ruling::NotApplicable(_) | Ruling::NotCovered(_));
     let failures = report.failures().count().to_string();
     let skipped = report.count(is_skipped).to_string();
-    let tests = report.checks.len().to_string();
+    // Readers take what is skipped for good. That something is missing has to be an error of its own.
+    let is_incomplete = report.verdict == Verdict::Incomplete;
+    let errors = usize::from(is_incomplete);
+    let tests = (report.checks.len() + errors).to_string();
+    let errors = errors.to_string();
     let time = seconds(report.checks.iter().map(|entry| entry.milliseconds).sum());
     writer
         .create_element("testsuites")
@@ -32,16 +36,62 @@ fn write_into(writer: &mut Writer<Vec<u8>>, report: &Report) -> io::Result<()> {
                     ("name", report.plugin.as_str()),
                     ("tests", &tests),
                     ("failures", &failures),
+                    ("errors", &errors),
                     ("skipped", &skipped),
                     ("time", &time),
                 ])
                 .write_inner_content(|writer| {
-                    report
-                        .checks
-                        .iter()
-                        .try_for_each(|entry| write_entry(writer, report, entry))
+                    write_properties(writer, report)?;
+                    for entry in &report.checks {
+                        write_entry(writer, report, entry)?;
+                    }
+                    match is_incomplete {
+                        true => write_incomplete(writer, report),
+                        false => Ok(()),
+                    }
                 })
                 .map(drop)
+        })
+        .map(drop)
+}
+
+fn write_properties(writer: &mut Writer<Vec<u8>>, report: &Report) -> io::Result<()> {
+    let verdict = report.verdict.to_string();
+    let others = report.other_strategies.join(", ");
+    let properties = [
+        ("verdict", verdict.as_str()),
+        ("sha256", &report.sha256),
+        ("strategy", &report.strategy),
+        ("other_strategies", &others),
+    ];
+    let properties = properties.into_iter();
+    writer
+        .create_element("properties")
+        .write_inner_content(|writer| {
+            for (name, value) in properties {
+                let property = writer.create_element("property");
+                let property = property.with_attributes([("name", name), ("value", value)]);
+                property.write_empty()?;
+            }
+            Ok(())
+        })
+        .map(drop)
+}
+
+fn write_incomplete(writer: &mut Writer<Vec<u8>>, report: &Report) -> io::Result<()> {
+    let open = report.count(|ruling| matches!(ruling, Ruling::NotCovered(_)));
+    let message = format!("{open} checks are open; it is not known to be fit");
+    let class = format!("{}.verdict", report.plugin);
+    writer
+        .create_element("testcase")
+        .with_attributes([
+            ("name", "every check that applies is made"),
+            ("classname", &class),
+        ])
+        .write_inner_content(|writer| {
+            let error = writer.create_element("error");
+            let error = error.with_attribute(("message", message.as_str()));
+            error.write_empty().map(drop)
         })
         .map(drop)
 }

@@ -47,18 +47,34 @@ fn a_plugin_without_a_target_needs_nothing_and_is_fit() {
     assert_eq!(ruling(&report, "crash"), "passed");
     let junit = fs::read_to_string(junit).unwrap();
     assert!(
-        junit.starts_with("<?xml") && junit.contains("failures=\"0\""),
+        junit.starts_with("<?xml") && junit.contains("failures=\"0\" errors=\"0\""),
         "{junit}"
     );
+    for property in [
+        r#"name="verdict" value="fit""#,
+        r#"name="strategy" value="overlap""#,
+    ] {
+        assert!(junit.contains(property), "{property}: {junit}");
+    }
     assert!(junit.contains("classname=\"api-key.crash\""), "{junit}");
 }
 
 #[test]
 fn without_its_target_much_stays_open() {
     let workspace = Workspace::empty();
-    let checked = workspace.run(&["plugin", "check", "redis"]);
+    let checked = workspace.run(&["plugin", "check", "redis", "--junit", "report.xml"]);
     assert_eq!(checked.code, Some(7), "{checked:?}");
     checked.says(&["open  33", "give --target", "is not known to be fit"]);
+    // Nothing failed, and it must not look green.
+    let junit = fs::read_to_string(workspace.path("report.xml")).unwrap();
+    for part in [
+        r#"failures="0" errors="1""#,
+        r#"name="verdict" value="incomplete""#,
+        r#"name="other_strategies" value="single""#,
+        "checks are open; it is not known to be fit",
+    ] {
+        assert!(junit.contains(part), "{part}: {junit}");
+    }
 }
 
 #[test]
