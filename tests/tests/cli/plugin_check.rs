@@ -3,15 +3,18 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::time::Duration;
 
-use harness::redis::{ServerOptions, documented_user, sha256};
+use harness::redis::{Server, ServerOptions, documented_user, sha256};
 use harness::stripe::StripeLike;
 use harness::tls::Authority;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{Workspace, end};
+use crate::support::{Workspace, end, end_within};
 
+/// For a crash at every import of calls that ask servers, on a loaded machine.
+const SWEEPS: Duration = Duration::from_secs(400);
 const PASSWORD: &str = "first-Password/of-the-cache=42";
 const ADMIN_PASSWORD: &str = "rotation-Admin/of-the-cache=4711";
 
@@ -77,6 +80,15 @@ fn without_its_target_much_stays_open() {
     }
 }
 
+/// Its readers are the operator's to name, or to leave out.
+#[test]
+fn what_an_operator_may_leave_out_leaves_nothing_open() {
+    let workspace = Workspace::empty();
+    let checked = workspace.run(&["plugin", "check", "postgres"]);
+    assert_eq!(checked.code, Some(7), "{checked:?}");
+    checked.says(&["n/a   34", "n/a   36", "may be left out and are"]);
+}
+
 #[test]
 fn a_real_server_is_given_by_its_url() {
     let server = ServerOptions::new()
@@ -114,7 +126,8 @@ fn a_real_server_is_given_by_its_url() {
         "--target",
         &url,
     ];
-    let checked = workspace.run(&arguments);
+    let checked = end_within(SWEEPS, workspace.start(&arguments), &arguments);
+    workspace.keep(&checked);
     // One node is none of several.
     assert_eq!(checked.code, Some(7), "{checked:?}");
     let report = checked.json();
@@ -140,6 +153,42 @@ fn a_real_server_is_given_by_its_url() {
     // The sample holds it, and nothing else does.
     assert_eq!(found.findings.len(), 1, "{found:?}");
     assert!(!checked.stdout.contains(PASSWORD) && !checked.stderr.contains(PASSWORD));
+}
+
+/// Three that know nothing of each other, each by its own URL.
+#[test]
+fn with_several_real_servers_nothing_is_open() {
+    let servers = [(); 3].map(|()| {
+        ServerOptions::new()
+            .user("open_to_all on nopass ~* +@all")
+            .user(format!("shut_out on #{} ~* -@all +auth", sha256(PASSWORD)))
+            .conf("rename-command ACL \"\"")
+            .conf(format!("requirepass \"{PASSWORD}\""))
+            .start()
+            .unwrap()
+    });
+    let workspace = Workspace::empty();
+    let value = |user: &str| json!({"host": "", "port": 0, "username": user, "password": PASSWORD});
+    let sample = json!({
+        "strategy": "single", "secret": {"host": "", "port": 0, "password": PASSWORD},
+        "unprivileged": value("shut_out"), "unprotected": value("open_to_all"),
+    });
+    fs::write(workspace.path("sample.json"), sample.to_string()).unwrap();
+    let urls = servers.each_ref().map(Server::port);
+    let urls = urls.map(|port| format!("redis://127.0.0.1:{port}?tls=disable"));
+    let mut arguments = vec!["plugin", "check", "redis", "--sample", "sample.json"];
+    arguments.extend(urls.iter().flat_map(|url| ["--target", url]));
+    let ended = end_within(SWEEPS, workspace.start(&arguments), &arguments);
+    ended.succeeded().says(&[
+        "ok    33",
+        "ok    34",
+        "ok    35",
+        "0 failed, 0 open",
+        "it is fit to hold production credentials; not checked: dual",
+    ]);
+    for server in &servers {
+        server.login(None, PASSWORD).unwrap();
+    }
 }
 
 /// A vendor whose server tells its hosts apart by their names, and whose certificate has its name alone.

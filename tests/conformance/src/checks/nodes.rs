@@ -11,20 +11,28 @@ use crate::value;
 use crate::world::{World, version};
 
 fn needs_nodes(world: &World<'_>) -> Checked {
-    let takes_several = world.manifest().endpoints.values().any(|endpoint| {
-        let listed = matches!(&endpoint.from, EndpointSource::Secret(at) if at.list.is_some());
-        listed || matches!(endpoint.from, EndpointSource::Grant) && endpoint.members_max > 1
+    // What the operator may leave out is nothing that it has to do with.
+    let takes_several = world.manifest().endpoints.iter().any(|(name, endpoint)| {
+        let is_there = !endpoint.optional || world.scene.endpoints.contains_key(name);
+        let is_granted = matches!(endpoint.from, EndpointSource::Grant) && is_there;
+        is_granted && endpoint.members_max > 1
     });
-    if !takes_several {
-        return Err(Stop::not_applicable("its endpoints have one node each"));
-    }
-    needs_a_changed_target(world)?;
-    if world.gates.len() < 2 {
-        return Err(Stop::not_covered(
-            "it needs several nodes: give --target once for each",
+    let listed = list(world).is_some();
+    if !listed && !takes_several {
+        return Err(Stop::not_applicable(
+            "its endpoints have one node each, or may be left out and are",
         ));
     }
-    Ok(())
+    needs_a_changed_target(world)?;
+    if world.gates.len() > 1 {
+        return Ok(());
+    }
+    let give = match listed || value::steering(world.manifest()).is_empty() {
+        true => "give --target once for each",
+        // The value leads to one server; the others are the grant's.
+        false => "name the others under `endpoints` of a --sample",
+    };
+    Err(Stop::not_covered(format!("it needs several nodes: {give}")))
 }
 
 /// Each node is away once.

@@ -364,12 +364,17 @@ impl Ended {
 }
 
 /// Waits for a command and reads what it wrote.
-pub(crate) fn end(mut child: Child, arguments: &[&str]) -> Ended {
+pub(crate) fn end(child: Child, arguments: &[&str]) -> Ended {
+    end_within(PATIENCE, child, arguments)
+}
+
+/// The same with more patience.
+pub(crate) fn end_within(patience: Duration, mut child: Child, arguments: &[&str]) -> Ended {
     // What a command writes fits into a pipe, so it can be read when it has ended.
-    if poll::until(PATIENCE, || child.try_wait().unwrap()).is_none() {
+    if poll::until(patience, || child.try_wait().unwrap()).is_none() {
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
-        panic!("keyturn {arguments:?} did not end within {PATIENCE:?}: {output:?}");
+        panic!("keyturn {arguments:?} did not end within {patience:?}: {output:?}");
     }
     let output = child.wait_with_output().unwrap();
     Ended {
