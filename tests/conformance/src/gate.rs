@@ -28,16 +28,24 @@ pub(crate) enum Manner {
     /// Keeps the connection and says nothing.
     Silent,
     /// Answers whatever comes with bytes that belong to no protocol.
-    Nonsense,
+    Nonsense(Pace),
     /// Closes at once.
     HangUp,
     /// Answers with nonsense and closes in the middle of it.
     NonsenseCutAfter(usize),
     /// Passes so many bytes of the server's answers on and closes.
     AnswerCutAfter(usize),
-    /// Passes each byte of the server's answers on by itself.
+    /// Passes the server's answers on like this.
+    Slow(Pace),
+}
+
+/// How answers come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    AtOnce,
+    /// Each byte by itself.
     Dribble,
-    /// Passes each piece of the server's answers on a while after it came.
+    /// Each piece after a while.
     Late,
 }
 
@@ -167,12 +175,12 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             let manner = *lock(&shared.manner);
             // How a connection ends is its two sides' affair.
             let _ = match manner {
-                Manner::Pass | Manner::AnswerCutAfter(_) | Manner::Dribble | Manner::Late => {
+                Manner::Pass | Manner::AnswerCutAfter(_) | Manner::Slow(_) => {
                     shared.pass(client, manner).await
                 }
                 Manner::Silent => silent(client).await,
-                Manner::Nonsense => nonsense(client, NOISE_BYTES).await,
-                Manner::NonsenseCutAfter(bytes) => nonsense(client, bytes).await,
+                Manner::Nonsense(pace) => nonsense(client, NOISE_BYTES, pace).await,
+                Manner::NonsenseCutAfter(bytes) => nonsense(client, bytes, Pace::AtOnce).await,
                 Manner::HangUp => Ok(()),
             };
         });
@@ -189,9 +197,10 @@ impl Shared {
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         let (mut out, mut back) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
-        let mut left = match manner {
-            Manner::AnswerCutAfter(bytes) => bytes,
-            _ => usize::MAX,
+        let (mut left, pace) = match manner {
+            Manner::AnswerCutAfter(bytes) => (bytes, Pace::AtOnce),
+            Manner::Slow(pace) => (usize::MAX, pace),
+            _ => (usize::MAX, Pace::AtOnce),
         };
         loop {
             tokio::select! {
@@ -218,7 +227,7 @@ impl Shared {
                     }
                     let passed = read.min(left);
                     self.wire.answered.fetch_add(passed, Ordering::SeqCst);
-                    answer(&mut client, &back[..passed], manner).await?;
+                    answer(&mut client, &back[..passed], pace).await?;
                     left -= passed;
                     if left == 0 {
                         return client.shutdown().await;
@@ -235,11 +244,11 @@ async fn silent(mut client: TcpStream) -> io::Result<()> {
         .map(drop)
 }
 
-async fn answer(client: &mut TcpStream, bytes: &[u8], manner: Manner) -> io::Result<()> {
-    if manner == Manner::Late {
+async fn answer(client: &mut TcpStream, bytes: &[u8], pace: Pace) -> io::Result<()> {
+    if pace == Pace::Late {
         tokio::time::sleep(LATE).await;
     }
-    if manner != Manner::Dribble {
+    if pace != Pace::Dribble {
         return client.write_all(bytes).await;
     }
     for byte in bytes {
@@ -251,11 +260,12 @@ async fn answer(client: &mut TcpStream, bytes: &[u8], manner: Manner) -> io::Res
 }
 
 /// So many bytes, the same each time: neither ASCII nor a sensible length in any byte order.
-async fn nonsense(mut client: TcpStream, bytes: usize) -> io::Result<()> {
+async fn nonsense(mut client: TcpStream, bytes: usize, pace: Pace) -> io::Result<()> {
+    client.set_nodelay(true)?;
     let mut heard = vec![0; CHUNK_BYTES];
     let noise: Vec<u8> = (0..=255).rev().cycle().take(bytes).collect();
     while client.read(&mut heard).await? > 0 {
-        client.write_all(&noise).await?;
+        answer(&mut client, &noise, pace).await?;
         if bytes < NOISE_BYTES {
             return client.shutdown().await;
         }

@@ -10,8 +10,8 @@ use keyturn_engine::{
     RunFailure,
 };
 use keyturn_runtime::{
-    Call, CallError, Companion, CreateRequest, Created, Finding, GrantedPlugin, Input,
-    InputRequest, LimitsOverride, Manifest, OtherVersion, Outcome, Purpose, RetireRequest,
+    Call, CallError, Companion, CreateRequest, Created, EndpointSource, Finding, GrantedPlugin,
+    Input, InputRequest, LimitsOverride, Manifest, OtherVersion, Outcome, Purpose, RetireRequest,
     RetirementPlan, Standing, Status, Strategy, TargetEffect, TlsMode, Verdict, Version,
 };
 use keyturn_store::memory::MemoryStore;
@@ -25,6 +25,8 @@ use crate::stage::{Answers, Scene};
 use crate::value;
 
 const SECRET: &str = "conformance/secret";
+/// Stands behind an endpoint whose nodes the grant alone could name, where nobody has named one (RFC 6761).
+const PEER: &str = "peer.invalid:443";
 const FIRST: &str = "keyturn-00000000-0000-4000-8000-000000000001";
 /// What the engine's own tokens begin with.
 const OWN: &str = "keyturn-";
@@ -63,13 +65,19 @@ impl<'k> World<'k> {
         Self::with(kit, scene, has_target, LimitsOverride::default()).await
     }
 
-    /// One whose gates lead nowhere, in plaintext.
+    /// One whose gates lead nowhere, in plaintext. There is a gate behind each endpoint.
     pub(crate) async fn raise_without_target(
         kit: &'k Kit<'k>,
         limits: LimitsOverride,
     ) -> Result<Self, Stop> {
         let mut scene = kit.stage.scene().await.map_err(Stop::NotCovered)?;
         scene.tls.mode = TlsMode::Disable;
+        for (name, endpoint) in &kit.plugin.manifest().endpoints {
+            if matches!(endpoint.from, EndpointSource::Grant) {
+                let nodes = scene.endpoints.entry(name.clone());
+                nodes.or_insert_with(|| vec![PEER.to_owned()]);
+            }
+        }
         Self::with(kit, scene, false, limits).await
     }
 
@@ -83,6 +91,7 @@ impl<'k> World<'k> {
         let manifest = kit.plugin.manifest();
         let mut scene = scene;
         scene.secret = with_companions(&scene.secret, &scene, manifest);
+        kit.learn(&scene.secret);
         let companions = scene.companions.iter().map(|(name, text)| Companion {
             name: name.clone(),
             secret: companion_secret(name),

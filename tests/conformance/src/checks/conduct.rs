@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use keyturn_runtime::{LimitsOverride, Purpose};
 use secrecy::ExposeSecret;
 
-use crate::checks::faults::judge_bad_peer;
+use crate::checks::faults::{judge_bad_peer, reaches_somebody};
 use crate::checks::told;
 use crate::checks::values::is_breakdown;
 use crate::gate::Manner;
@@ -91,10 +91,11 @@ pub(crate) async fn limits(kit: &Kit<'_>) -> Checked {
             told(&error)
         )));
     }
-    if world.gates.is_empty() {
-        return Ok(());
-    }
     let world = World::raise_without_target(kit, brief(kit)).await?;
+    match reaches_somebody(&world).await {
+        Err(Stop::NotApplicable(_)) => return Ok(()),
+        reached => reached?,
+    }
     world.behave(Manner::Silent);
     let seconds = world.limits().wall_seconds;
     let judged = judge_bad_peer(&world, Manner::Silent).await;

@@ -7,7 +7,7 @@ use keyturn_runtime::{
 use crate::checks::target::clean_up;
 use crate::checks::values::is_breakdown;
 use crate::checks::{expect_liveness, liveness, needs_a_changed_target, opens, told, word};
-use crate::gate::{Cut, Manner};
+use crate::gate::{Cut, Manner, Pace};
 use crate::kit::{Checked, Kit, Stop};
 use crate::world::World;
 
@@ -18,11 +18,21 @@ const ENDS: [usize; 6] = [1, 2, 5, 20, 100, 500];
 /// Into how many parts the answers to one `test` are cut.
 const CUT_ANSWERS: usize = 12;
 
-fn reaches_somebody(world: &World<'_>) -> Checked {
+/// Of a plugin that asks nobody, or gives up before it does, nothing is to be seen here.
+pub(crate) async fn reaches_somebody(world: &World<'_>) -> Checked {
+    let nobody = || Err(Stop::not_applicable("it reaches nobody"));
     if world.gates.is_empty() {
-        return Err(Stop::not_applicable("it reaches nobody"));
+        return nobody();
     }
-    Ok(())
+    let current = world.current().await?;
+    match world.test_once(&world.call(&current, &[]), &current).await {
+        _ if world.wire.connections() > 0 => Ok(()),
+        Ok(_) => nobody(),
+        Err(error) => Err(Stop::not_covered(format!(
+            "`test` ends before it opens a connection: {}",
+            told(&error)
+        ))),
+    }
 }
 
 /// What each call that reaches a target answers.
@@ -49,8 +59,20 @@ async fn answers(
     Ok(answers)
 }
 
-pub(crate) async fn target_down(world: &World<'_>) -> Checked {
-    reaches_somebody(world)?;
+/// With a target it is the target's own gates that are down.
+pub(crate) async fn target_down(kit: &Kit<'_>) -> Checked {
+    opens(kit).await?;
+    let world = match kit.stage.has_target() {
+        true => World::raise(kit).await?,
+        false => World::raise_without_target(kit, LimitsOverride::default()).await?,
+    };
+    let judged = while_it_is_down(&world).await;
+    world.leave().await;
+    judged
+}
+
+async fn while_it_is_down(world: &World<'_>) -> Checked {
+    reaches_somebody(world).await?;
     world.down().await;
     for (name, answer) in answers(world).await? {
         match answer {
@@ -61,11 +83,8 @@ pub(crate) async fn target_down(world: &World<'_>) -> Checked {
                 )));
             }
             Err(error) => {
-                let path = matches!(
-                    error.kind,
-                    ErrorKind::Unreachable | ErrorKind::Dns | ErrorKind::Timeout | ErrorKind::Tls
-                );
-                if !path || error.applied != Applied::No {
+                // Its name is known, and its port refuses: it is nothing else.
+                if error.kind != ErrorKind::Unreachable || error.applied != Applied::No {
                     return Err(Stop::failed(format!(
                         "`{name}` of a target that is down ends as {}",
                         told(&error)
@@ -81,12 +100,10 @@ pub(crate) async fn target_down(world: &World<'_>) -> Checked {
 pub(crate) async fn bad_peer(kit: &Kit<'_>) -> Checked {
     // In plaintext, so that what they say reaches the plugin and no TLS handshake.
     let world = World::raise_without_target(kit, LimitsOverride::default()).await?;
-    reaches_somebody(&world)?;
-    let nonsense = ENDS.map(Manner::NonsenseCutAfter);
-    for manner in [Manner::HangUp, Manner::Nonsense]
-        .into_iter()
-        .chain(nonsense)
-    {
+    reaches_somebody(&world).await?;
+    let paces = [Pace::AtOnce, Pace::Dribble, Pace::Late].map(Manner::Nonsense);
+    let cut = ENDS.map(Manner::NonsenseCutAfter);
+    for manner in [Manner::HangUp].into_iter().chain(paces).chain(cut) {
         world.behave(manner);
         judge_bad_peer(&world, manner).await?;
     }
@@ -112,8 +129,8 @@ async fn bad_answers(world: &World<'_>) -> Checked {
         world.behave(Manner::AnswerCutAfter(end));
         judge_cut_answers(world, end).await?;
     }
-    for (manner, come) in [(Manner::Dribble, "byte by byte"), (Manner::Late, "late")] {
-        world.behave(manner);
+    for (pace, come) in [(Pace::Dribble, "byte by byte"), (Pace::Late, "late")] {
+        world.behave(Manner::Slow(pace));
         let tested = world.test(&call, &current).await;
         let what = format!("`test` of CURRENT with a server whose answers come {come}");
         tested.map_err(|error| world.kit.stop(&what, &error))?;
@@ -152,7 +169,7 @@ async fn judge_cut_answers(world: &World<'_>, end: usize) -> Checked {
 pub(crate) async fn judge_bad_peer(world: &World<'_>, manner: Manner) -> Checked {
     let peer = match manner {
         Manner::HangUp => "hangs up",
-        Manner::Nonsense | Manner::NonsenseCutAfter(_) => "talks nonsense",
+        Manner::Nonsense(_) | Manner::NonsenseCutAfter(_) => "talks nonsense",
         _ => "says nothing",
     };
     for (name, answer) in answers(world).await? {

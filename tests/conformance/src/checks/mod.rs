@@ -25,6 +25,7 @@ pub(crate) async fn run(kit: &Kit<'_>, id: &str) -> Checked {
         "describe" => file::describe(kit).await,
         "example" => file::example(kit),
         "canary" => conduct::canary(kit),
+        "target-down" => faults::target_down(kit).await,
         "bad-peer" => faults::bad_peer(kit).await,
         "limits" => conduct::limits(kit).await,
         _ => in_a_world(kit, id).await,
@@ -32,7 +33,7 @@ pub(crate) async fn run(kit: &Kit<'_>, id: &str) -> Checked {
 }
 
 /// What these say of a plugin supposes that CURRENT opens its target.
-const NEED_A_TARGET: [&str; 16] = [
+const NEED_A_TARGET: [&str; 15] = [
     "set-twice",
     "probe-harmless",
     "wrong-current",
@@ -40,7 +41,6 @@ const NEED_A_TARGET: [&str; 16] = [
     "retire",
     "permission",
     "negative-control",
-    "target-down",
     "cut",
     "crash",
     "node-down",
@@ -61,7 +61,6 @@ pub(crate) async fn opens(kit: &Kit<'_>) -> Checked {
             Stop::Failed(why) | Stop::NotApplicable(why) | Stop::NotCovered(why) => why,
         };
         let world = World::raise(kit).await.map_err(why)?;
-        kit.learn(&world.scene.secret);
         let current = world.current().await.map_err(why)?;
         match world.probe(&world.call(&current, &[]), &current).await {
             Ok(verdict) if verdict.liveness == Liveness::Live => Ok(()),
@@ -97,7 +96,6 @@ async fn in_a_world(kit: &Kit<'_>, id: &str) -> Checked {
         opens(kit).await?;
     }
     let world = World::raise(kit).await?;
-    kit.learn(&world.scene.secret);
     let checked = match id {
         "one-token" => values::one_token(&world).await,
         "purposes" => rounds::purposes(&world).await,
@@ -114,7 +112,6 @@ async fn in_a_world(kit: &Kit<'_>, id: &str) -> Checked {
         "retire" => target::retire(&world).await,
         "permission" => target::permission(&world).await,
         "negative-control" => target::negative_control(&world).await,
-        "target-down" => faults::target_down(&world).await,
         "cut" => faults::cut(&world).await,
         "crash" => crash::rotation(&world).await,
         "node-down" => nodes::node_down(&world).await,
