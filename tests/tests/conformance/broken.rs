@@ -242,6 +242,7 @@ broken! {
     a_refused_connection_as_a_refused_login: "target-down" by Marked("target-down"),
     a_panic_at_nonsense: "bad-peer" by Marked("bad-peer"),
     a_change_that_is_denied: "cut" by Marked("cut"),
+    a_retirement_that_is_denied: "cut" by Marked("cut-retire"),
     a_mark_that_a_crash_leaves: "crash" by Marked("crash"),
     a_mark_of_a_retirement: "crash-retire" by Marked("crash-retire"),
     a_mark_under_a_token_of_awss: "crash-steps" by Marked("crash-steps"),

@@ -104,8 +104,9 @@ impl Session {
     }
 
     fn change(&mut self, line: &str) -> Result<(), Error> {
+        let defect = if line.starts_with("DROP") { "cut-retire" } else { "cut" };
         // From here on it may have happened.
-        let applied = if has("cut") {
+        let applied = if has(defect) {
             Applied::No
         } else {
             Applied::Unknown
@@ -285,14 +286,19 @@ pub(crate) fn retire(ctx: &Context, subject: &Login) -> Result<Outcome, Error> {
             }
         }
     }
-    for mut session in sessions {
+    if has("retire-keeps") {
+        return Ok(Outcome::done());
+    }
+    for (dropped, mut session) in sessions.into_iter().enumerate() {
+        let applied = if dropped > 0 { Applied::Yes } else { Applied::No };
         if has("crash-retire") {
-            session.leave_a_mark()?;
+            session.leave_a_mark().map_err(|error| error.applied(applied))?;
         }
         session.change(&format!("DROP {}", subject.password))?;
     }
     for node in nodes()? {
-        if let Opened::Yes(_) = login("nodes", &node, subject)? {
+        let found = login("nodes", &node, subject).map_err(|error| error.applied(Applied::Yes))?;
+        if let Opened::Yes(_) = found {
             return Err(Error::conflict("the value still opens the door").applied(Applied::Yes));
         }
     }

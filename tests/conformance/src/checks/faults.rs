@@ -1,7 +1,7 @@
 //! Checks with something broken: the target or the connection.
 
 use keyturn_runtime::{
-    Applied, CallError, ErrorKind, LimitsOverride, Liveness, TargetEffect, Version,
+    Applied, CallError, ErrorKind, LimitsOverride, Liveness, Outcome, TargetEffect, Version,
 };
 
 use crate::checks::target::clean_up;
@@ -192,28 +192,52 @@ pub(crate) async fn judge_bad_peer(world: &World<'_>, manner: Manner) -> Checked
     Ok(())
 }
 
-/// Breaks one `set` at each piece that it sends, before the piece arrives and after.
+/// Breaks a change at each piece that it sends, before the piece arrives and after.
 pub(crate) async fn cut(world: &World<'_>) -> Checked {
     needs_a_changed_target(world)?;
+    let set = async |cut| cut_set(world, cut).await;
+    swept("set", &[false, true], set).await?;
+    if world.strategy.effect == TargetEffect::Replacing {
+        // The old value has died when the new one took its place.
+        return Ok(());
+    }
+    // What a break before a piece leaves, one behind the piece before it leaves as well.
+    let retire = async |cut| cut_retire(world, cut).await;
+    swept("retire", &[true], retire).await
+}
+
+/// `cut_once` says whether it came to the break.
+async fn swept(
+    name: &str,
+    deliveries: &[bool],
+    cut_once: impl AsyncFn(Cut) -> Result<bool, Stop>,
+) -> Checked {
     let mut fired = 0;
-    for delivered in [false, true] {
+    for &delivered in deliveries {
         for at in 0..PIECES_MAX {
-            if !cut_once(world, Cut { at, delivered }).await? {
+            if !cut_once(Cut { at, delivered }).await? {
                 break;
             }
             fired += 1;
         }
     }
-    if fired == 0 {
-        return Err(Stop::failed(
-            "`set` sends nothing, so nothing could be broken",
-        ));
+    match fired {
+        0 => Err(Stop::failed(format!(
+            "`{name}` sends nothing, so nothing could be broken"
+        ))),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Whether it came to the break.
-async fn cut_once(world: &World<'_>, cut: Cut) -> Result<bool, Stop> {
+fn place(cut: Cut) -> String {
+    format!(
+        "with the connection broken {} piece {} to the server",
+        if cut.delivered { "behind" } else { "before" },
+        cut.at
+    )
+}
+
+async fn cut_set(world: &World<'_>, cut: Cut) -> Result<bool, Stop> {
     let current = world.current().await?;
     let candidate = world.candidate().await?;
     let call = world.call(&current, &[]);
@@ -221,51 +245,18 @@ async fn cut_once(world: &World<'_>, cut: Cut) -> Result<bool, Stop> {
     let answer = world.set(&call, &candidate).await;
     let fired = world.wire.fired();
     world.wire.arm(None);
-    let place = format!(
-        "with the connection broken {} piece {} to the server",
-        if cut.delivered { "behind" } else { "before" },
-        cut.at
-    );
-    let applied = liveness(world, &candidate).await?;
-    if applied == Liveness::Unknown {
-        return Err(Stop::failed(format!(
-            "{place} `probe` cannot tell whether the candidate was applied"
-        )));
-    }
-    match &answer {
-        Err(error) if is_breakdown(error) => {
-            return Err(Stop::failed(format!(
-                "{place} `set` ends as {}",
-                told(error)
-            )));
-        }
-        Err(error) if error.applied == Applied::No && applied != Liveness::Dead => {
-            return Err(Stop::failed(format!(
-                "{place} `set` says that nothing was applied, and the candidate is {}: {}",
-                word(&applied),
-                told(error)
-            )));
-        }
-        Err(error) if error.applied == Applied::Yes && applied == Liveness::Dead => {
-            return Err(Stop::failed(format!(
-                "{place} `set` says that the candidate was applied, and it is dead: {}",
-                told(error)
-            )));
-        }
-        Ok(_) if applied != Liveness::Live => {
-            return Err(Stop::failed(format!(
-                "{place} `set` succeeds, and the candidate is {}",
-                word(&applied)
-            )));
-        }
-        _ => {}
-    }
+    let place = place(cut);
+    let found = liveness(world, &candidate).await?;
+    is_true(
+        &place,
+        "set",
+        &answer,
+        found,
+        [Liveness::Dead, Liveness::Live],
+    )?;
     somebody_can_log_in(world, &current, &candidate, &place).await?;
     let again = world.set(&call, &candidate).await;
-    again.map_err(|error| match world.kit.stop("`set` called again", &error) {
-        Stop::Failed(why) => Stop::failed(format!("{place}: {why}")),
-        other => other,
-    })?;
+    again.map_err(|error| behind(world, &place, "`set` called again", &error))?;
     expect_liveness(
         world,
         &candidate,
@@ -275,6 +266,73 @@ async fn cut_once(world: &World<'_>, cut: Cut) -> Result<bool, Stop> {
     .await?;
     clean_up(world, &candidate).await?;
     Ok(fired)
+}
+
+async fn cut_retire(world: &World<'_>, cut: Cut) -> Result<bool, Stop> {
+    let current = world.current().await?;
+    let old = world.candidate().await?;
+    let call = world.call(&current, &[]);
+    let set = world.set(&call, &old).await;
+    set.map_err(|error| world.kit.stop("`set`", &error))?;
+    world.wire.arm(Some(cut));
+    let answer = world.retire(&call, &old).await;
+    let fired = world.wire.fired();
+    world.wire.arm(None);
+    let place = place(cut);
+    let found = liveness(world, &old).await?;
+    is_true(
+        &place,
+        "retire",
+        &answer,
+        found,
+        [Liveness::Live, Liveness::Dead],
+    )?;
+    expect_liveness(world, &current, Liveness::Live, &format!("{place} CURRENT")).await?;
+    let again = world.retire(&call, &old).await;
+    again.map_err(|error| behind(world, &place, "`retire` called again", &error))?;
+    expect_liveness(
+        world,
+        &old,
+        Liveness::Dead,
+        "after `retire` was called again the old value",
+    )
+    .await?;
+    Ok(fired)
+}
+
+fn behind(world: &World<'_>, place: &str, call: &str, error: &CallError) -> Stop {
+    match world.kit.stop(call, error) {
+        Stop::Failed(why) => Stop::failed(format!("{place}: {why}")),
+        other => other,
+    }
+}
+
+/// What a call that was broken says of the value, against what is found of it then: as it was before, or as the call
+/// wanted it, or in between.
+fn is_true(
+    place: &str,
+    name: &str,
+    answer: &Result<Outcome, CallError>,
+    found: Liveness,
+    [before, wanted]: [Liveness; 2],
+) -> Checked {
+    let (problem, error) = match answer {
+        _ if found == Liveness::Unknown => ("leaves a value that `probe` cannot tell of", None),
+        Err(error) if is_breakdown(error) => ("is ended by the host", Some(error)),
+        Err(error) if error.applied == Applied::No && found != before => {
+            ("says that nothing was changed", Some(error))
+        }
+        Err(error) if error.applied == Applied::Yes && found == before => {
+            ("says that something was changed", Some(error))
+        }
+        Ok(_) if found != wanted => ("succeeds", None),
+        _ => return Ok(()),
+    };
+    let error = error.map_or(String::new(), |error| format!(": {}", told(error)));
+    let found = word(&found);
+    Err(Stop::failed(format!(
+        "{place} `{name}` {problem}, and its value is {found}{error}"
+    )))
 }
 
 async fn somebody_can_log_in(
