@@ -82,6 +82,9 @@ impl Session {
                 }
                 read => read.map_err(io)?,
             };
+            if read == 0 && has("bad-peer-half") && !heard.is_empty() {
+                return Ok("NO".to_owned());
+            }
             if read == 0 {
                 return Err(Error::unreachable("the door closed the connection"));
             }
