@@ -369,10 +369,10 @@ impl<'k> World<'k> {
     }
 
     /// A whole rotation by the engine. An operator's answers are brought where they are asked for.
-    pub(crate) async fn rotate(&self) -> Result<Ended, Box<RunFailure>> {
+    pub(crate) async fn rotate(&self, lead_ms: u64) -> Result<Ended, Box<RunFailure>> {
         let goal = || Goal::Rotate {
             now: true,
-            lead_ms: 0,
+            lead_ms,
             unstick: false,
             anew: false,
         };

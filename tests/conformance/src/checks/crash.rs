@@ -2,7 +2,8 @@
 //! to end what it began.
 
 use keyturn_engine::{Goal, Outcome as Ended, RunFailure, Step, VersionId};
-use keyturn_runtime::{Liveness, TargetEffect};
+use keyturn_protocol::Purpose as Round;
+use keyturn_runtime::{Liveness, Purpose, TargetEffect};
 use secrecy::ExposeSecret;
 
 use crate::checks::faults::opens_by_either;
@@ -12,8 +13,8 @@ use crate::world::World;
 
 /// Far more than any sensible run needs.
 const IMPORTS_MAX: usize = 5000;
-/// How often a run may be repeated until it ends what a crash has left.
-const RUNS_MAX: usize = 3;
+/// The shortest time between announcing a value and using it.
+const LEAD_MS: u64 = 1;
 
 /// The import at which a run has crashed, or nothing if it was over before.
 async fn crash(
@@ -31,50 +32,55 @@ async fn crash(
     ended
 }
 
-/// What a crash has left is ended by the next run, or by one of the few after it.
-async fn end(place: &str, run: impl AsyncFn() -> Checked) -> Checked {
-    let mut last = String::new();
-    for _ in 0..RUNS_MAX {
-        match run().await {
-            Err(Stop::Failed(why)) => last = why,
-            ended => return ended,
-        }
-    }
-    Err(Stop::failed(format!(
-        "{place} the next run does not end it: {last}"
-    )))
+/// What a crash has left is ended by the next run.
+async fn end(place: &str, run: impl Future<Output = Checked>) -> Checked {
+    run.await.map_err(|stop| match stop {
+        Stop::Failed(why) => Stop::failed(format!("{place} the next run does not end it: {why}")),
+        other => other,
+    })
 }
 
 /// Crashes a rotation at each import, one after the other, and ends it with the next run.
 pub(crate) async fn rotation(world: &World<'_>) -> Checked {
     reaches_its_target(world)?;
-    let rotate = async || is_promoted(world, world.rotate().await);
+    let mut crashes = crash_rotations(world, "rotation", 0).await?;
+    let listed = &world.strategy.purposes;
+    if listed.contains(&Purpose::Announce) && listed.contains(&Purpose::Activate) {
+        let kind = "rotation that announces its value first";
+        crashes += crash_rotations(world, kind, LEAD_MS).await?;
+    }
+    swept(crashes, "rotations")
+}
+
+/// At how many imports.
+async fn crash_rotations(world: &World<'_>, kind: &str, lead_ms: u64) -> Result<usize, Stop> {
+    let rotate = async || is_promoted(world, world.rotate(lead_ms).await);
     for number in 0..IMPORTS_MAX {
         let Some(import) = crash(world, number, rotate()).await? else {
-            return swept(number, "rotations");
+            return Ok(number);
         };
-        let place = format!("after a crash at import {number} of a rotation ({import})");
+        let place = format!("after a crash at import {number} of a {kind} ({import})");
         still_open(world, &place).await?;
-        end(&place, rotate).await?;
+        end(&place, rotate()).await?;
         current_is_live(world, &place).await?;
         // Crashes in a retirement are another check's.
         retire(world).await?;
     }
-    Err(endless("rotation"))
+    Err(endless(kind))
 }
 
 /// Crashes a retirement at each import, each of another value, and ends it with the next one.
 pub(crate) async fn retirement(world: &World<'_>) -> Checked {
     reaches_its_target(world)?;
     for number in 0..IMPORTS_MAX {
-        is_promoted(world, world.rotate().await)?;
+        is_promoted(world, world.rotate(0).await)?;
         let old = world.labelled("KEYTURN_RETIRING").await?;
         let Some(import) = crash(world, number, retire(world)).await? else {
             return swept(number, "retirements");
         };
         let place = format!("after a crash at import {number} of a retirement ({import})");
         still_open(world, &place).await?;
-        end(&place, async || retire(world).await).await?;
+        end(&place, retire(world)).await?;
         if let Some(old) = old {
             let whose = format!("{place} and the next one the old value");
             expect_liveness(world, &old, Liveness::Dead, &whose).await?;
@@ -86,10 +92,10 @@ pub(crate) async fn retirement(world: &World<'_>) -> Checked {
 
 /// Crashes each step that AWS's service invokes at each import, each under a token of its own.
 pub(crate) async fn steps(world: &World<'_>) -> Checked {
-    reaches_its_target(world)?;
     if world.strategy.needs_operator {
         return Err(Stop::not_applicable("no step can wait for its operator"));
     }
+    reaches_its_target(world)?;
     let mut crashes = 0;
     for crashing in Step::ALL {
         let mut number = 0;
@@ -116,7 +122,7 @@ async fn rotate_by_steps(world: &World<'_>, crashing: Step, number: usize) -> Re
             let step = step.as_str();
             let place = format!("after a crash at import {number} of {step} ({import})");
             still_open(world, &place).await?;
-            end(&place, deliver).await?;
+            end(&place, deliver()).await?;
             crashed = Some(place);
         }
     }
@@ -181,7 +187,8 @@ async fn current_is_live(world: &World<'_>, place: &str) -> Checked {
 
 pub(crate) fn is_promoted(world: &World<'_>, ended: Result<Ended, Box<RunFailure>>) -> Checked {
     match ended {
-        Ok(Ended::Promoted { .. }) => Ok(()),
+        // What is announced alone is not in use yet.
+        Ok(Ended::Promoted { purpose, .. }) if purpose != Round::Announce => Ok(()),
         Ok(Ended::AwaitingInput) => Err(world.unanswered()),
         Ok(ended) => Err(Stop::failed(format!(
             "a rotation ended as {}",

@@ -314,7 +314,7 @@ pub(crate) async fn retire(world: &World<'_>) -> Checked {
         "after a `retire` of it CURRENT",
     )
     .await?;
-    is_promoted(world, world.rotate().await)?;
+    is_promoted(world, world.rotate(0).await)?;
     let now = world.current().await?;
     let call = world.call(&now, &[]);
     for times in ["`retire` of the old value", "`retire` called again"] {
