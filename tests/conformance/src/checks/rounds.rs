@@ -39,6 +39,15 @@ pub(crate) async fn purposes(world: &World<'_>) -> Checked {
         let restore = (purpose == Purpose::Restore).then_some(&first);
         let call = world.call(from, &[]);
         let made = world.create(&call, purpose, OVERLAP_SECONDS, restore).await;
+        // Where nobody has to be asked or changed first, what it has made has to be a value that it would promote.
+        if let Ok(made) = &made
+            && listed
+            && world.manifest().endpoints.is_empty()
+        {
+            let tested = world.test(&call, made).await;
+            let what = format!("`test` of the value for {}", word(&purpose));
+            tested.map_err(|error| world.kit.stop(&what, &error))?;
+        }
         judge(world, purpose, listed, made)?;
     }
     Ok(())
@@ -82,25 +91,43 @@ pub(crate) async fn overlap_zero(world: &World<'_>) -> Checked {
             "an earlier value of it ends by an operator's word alone, whatever the overlap",
         ));
     }
-    let call = world.call(&second, &[]);
-    let third = world
-        .create(&call, Purpose::Replace, 0, None)
-        .await
-        .map_err(|error| world.kit.stop("`create` with an overlap of 0", &error))?;
-    let (first, second, third) = (text(&first), text(&second), text(&third));
-    let manifest = world.manifest();
-    let mut earlier = value::replaced(second, third, manifest);
-    earlier.extend(value::replaced(first, second, manifest));
-    // What was only moved to another place is there all the same.
-    let kept = earlier
+    let mut thirds = vec![made_at_once(world, &second, Purpose::Replace).await?];
+    let leads = [Purpose::Announce, Purpose::Activate];
+    if leads
         .iter()
-        .any(|credential| value::holds(third, credential));
-    if kept {
-        return Err(Stop::failed(
-            "a credential of an earlier value is still in the value that was made with an overlap of 0",
-        ));
+        .all(|purpose| world.strategy.purposes.contains(purpose))
+    {
+        let announced = create(world, &second, Purpose::Announce).await;
+        let announced =
+            announced.map_err(|error| world.kit.stop("`create` for announce", &error))?;
+        thirds.push(made_at_once(world, &announced, Purpose::Activate).await?);
+    }
+    let (first, second) = (text(&first), text(&second));
+    let manifest = world.manifest();
+    for third in thirds.iter().map(text) {
+        let mut earlier = value::replaced(second, third, manifest);
+        earlier.extend(value::replaced(first, second, manifest));
+        // What was only moved to another place is there all the same.
+        let kept = earlier
+            .iter()
+            .any(|credential| value::holds(third, credential));
+        if kept {
+            return Err(Stop::failed(
+                "a credential of an earlier value is still in the value that was made with an overlap of 0",
+            ));
+        }
     }
     Ok(())
+}
+
+async fn made_at_once(
+    world: &World<'_>,
+    from: &Version,
+    purpose: Purpose,
+) -> Result<Version, Stop> {
+    let made = world.create(&world.call(from, &[]), purpose, 0, None).await;
+    let what = format!("`create` for {} with an overlap of 0", word(&purpose));
+    made.map_err(|error| world.kit.stop(&what, &error))
 }
 
 /// Keys that decrypt what was encrypted under them: nothing but a person knows when they are not needed any more.

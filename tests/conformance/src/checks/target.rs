@@ -16,7 +16,7 @@ use crate::world::{World, version, with_companions};
 
 const OVERLAP_SECONDS: u64 = crate::world::GRACE_SECONDS;
 /// Where the value says who logs in, the manifest calls that public.
-const USERS: [&str; 2] = ["/username", "/user"];
+const USERS: [&str; 3] = ["/username", "/user", "/login"];
 
 /// Ends what a check has applied and not promoted.
 pub(crate) async fn clean_up(world: &World<'_>, applied: &Version) -> Checked {
@@ -51,6 +51,11 @@ pub(crate) async fn foreign_identity(world: &World<'_>) -> Checked {
         if value::parse(&sound).pointer(pointer).is_some() {
             foreign.push((pointer.to_owned(), json!("keyturn_stranger")));
         }
+    }
+    if foreign.is_empty() {
+        return Err(Stop::not_applicable(
+            "its value names neither host nor user",
+        ));
     }
     for (pointer, other) in foreign {
         let stranger = version(&candidate.id, &value::with(&sound, &pointer, other));
@@ -153,12 +158,26 @@ pub(crate) async fn probe_harmless(world: &World<'_>) -> Checked {
             .await?;
         }
     }
+    if world.has_target() {
+        two_live_ones(world, &current).await?;
+    }
     // Nobody is asked for a new value while `check` finds one.
     failure.map_or(Ok(()), |failure| {
         Err(Stop::failed(format!(
             "`check` finds a failure where CURRENT is live: {failure}"
         )))
     })
+}
+
+/// Of two that are live none may suffer from a look at the other.
+async fn two_live_ones(world: &World<'_>, current: &Version) -> Checked {
+    let candidate = world.candidate().await?;
+    let set = world.set(&world.call(current, &[]), &candidate).await;
+    set.map_err(|error| world.kit.stop("`set`", &error))?;
+    for _ in 0..2 {
+        both_work(world, current, &candidate).await?;
+    }
+    clean_up(world, &candidate).await
 }
 
 /// Brings the stage's first value back to the target, under whatever is there now.

@@ -85,24 +85,28 @@ pub(crate) async fn foreign_members(world: &World<'_>) -> Checked {
     let earlier = plain.value.expose_secret();
     let earlier = value::with_foreign_members(earlier, &FOREIGN.replace("1.50", "2.50"));
     let earlier = version(&world.fresh_id(), &earlier);
+    let mut announced = None;
     for purpose in [
         Purpose::Extend,
         Purpose::Retire,
-        Purpose::Announce,
         Purpose::Restore,
+        Purpose::Announce,
+        Purpose::Activate,
     ] {
         if !world.strategy.purposes.contains(&purpose) {
             continue;
         }
-        let call = world.call(&made, &[]);
+        let announced_before = announced.take().filter(|_| purpose == Purpose::Activate);
+        let call = world.call(announced_before.as_ref().unwrap_or(&made), &[]);
         let restore = (purpose == Purpose::Restore).then_some(&earlier);
-        let made = world.create(&call, purpose, OVERLAP_SECONDS, restore).await;
-        // Whether it serves the purpose at all is another check.
-        if let Err(error) = made
-            && error.kind == ErrorKind::InvalidAnswer
-        {
-            let what = format!("`create` for {}", word(&purpose));
-            return Err(world.kit.stop(&what, &error));
+        match world.create(&call, purpose, OVERLAP_SECONDS, restore).await {
+            Ok(value) => announced = (purpose == Purpose::Announce).then_some(value),
+            Err(error) if error.kind == ErrorKind::InvalidAnswer => {
+                let what = format!("`create` for {}", word(&purpose));
+                return Err(world.kit.stop(&what, &error));
+            }
+            // Whether it serves the purpose at all is another check.
+            Err(_) => {}
         }
     }
     Ok(())
@@ -159,13 +163,10 @@ async fn judge_malformed(
     let call = world.call(sound, &[]);
     let before = world.wire.connections();
     let made = world.create(&as_current, Purpose::Replace, OVERLAP_SECONDS, None);
-    let refusing = [
+    let answers = [
         ("create", made.await.map(drop)),
         ("probe", world.probe(&call, &bad_version).await.map(drop)),
         ("test", world.test_once(&call, &bad_version).await.map(drop)),
-    ];
-    let connections = world.wire.connections() - before;
-    let others = [
         ("set", world.set(&call, &bad_version).await.map(drop)),
         ("retire", world.retire(&call, &bad_version).await.map(drop)),
         (
@@ -176,7 +177,7 @@ async fn judge_malformed(
         ("check", world.check(&as_current).await.map(drop)),
     ];
     let what = format!("malformed secret {number} ({})", bad.what);
-    for (name, answer) in refusing.iter().chain(&others) {
+    for (name, answer) in &answers {
         if let Err(error) = answer
             && is_breakdown(error)
         {
@@ -184,17 +185,20 @@ async fn judge_malformed(
             return Err(Stop::failed(format!("`{name}` for {what} ended as {told}")));
         }
     }
-    let accepted: Vec<_> = refusing
-        .iter()
-        .filter(|(_, answer)| answer.is_ok())
-        .map(|(name, _)| *name)
-        .collect();
-    if bad.refusal == Refusal::Everybody && connections > 0 {
+    if bad.refusal == Refusal::Everybody && world.wire.connections() > before {
         return Err(Stop::failed(format!("a connection is opened for {what}")));
     }
+    // `finish`, `usage` and `check` need not read the value; what changes nothing, nobody is called for.
+    let reading = match bad.refusal == Refusal::Everybody && world.has_target() {
+        true => ["create", "probe", "test", "set", "retire"].as_slice(),
+        false => ["create", "probe", "test"].as_slice(),
+    };
+    let accepted = answers.iter().filter(|(_, answer)| answer.is_ok());
+    let accepted = accepted.map(|(name, _)| *name);
+    let accepted: Vec<_> = accepted.filter(|name| reading.contains(name)).collect();
     let refused = match bad.refusal {
         Refusal::Everybody => accepted.is_empty(),
-        Refusal::Somebody => accepted.len() < refusing.len(),
+        Refusal::Somebody => accepted.len() < reading.len(),
         Refusal::Nobody => true,
     };
     if refused {
