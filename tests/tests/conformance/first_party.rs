@@ -1,6 +1,6 @@
 //! Each plugin that ships, with each of its strategies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use harness::postgres::{ClusterOptions, documented_setup};
 use harness::redis::{Server, ServerOptions, documented_user, sha256};
@@ -11,6 +11,7 @@ use keyturn_runtime::TlsMode;
 use serde_json::{Value, json};
 
 use crate::support::{Place, checked, is_fit, shipped};
+use crate::vendors;
 
 const PASSWORD: &str = "first-Password/of the+application=42";
 const ADMIN_PASSWORD: &str = "rotation-Admin/of the+festival=4711";
@@ -38,11 +39,45 @@ impl Trust {
     }
 }
 
+macro_rules! strategies {
+    ($($name:ident: $plugin:literal with $strategy:literal by $check:ident,)*) => {
+        /// By plugin.
+        const STRATEGIES: &[(&str, &str)] = &[$(($plugin, $strategy)),*];
+        $(
+            #[test]
+            fn $name() {
+                $check($strategy);
+            }
+        )*
+    };
+}
+
+strategies! {
+    jwt_is_fit: "jwt" with "overlap" by jwt,
+    api_key_is_fit: "api-key" with "overlap" by api_key,
+    opaque_with_an_overlap_is_fit: "opaque" with "overlap" by opaque,
+    opaque_with_a_key_ring_is_fit: "opaque" with "key-ring" by opaque,
+    postgres_with_alternating_users_is_fit: "postgres" with "alternating" by postgres,
+    postgres_with_a_single_user_is_fit: "postgres" with "single" by postgres,
+    redis_with_two_passwords_is_fit: "redis" with "dual" by redis_dual,
+    redis_with_requirepass_is_fit: "redis" with "single" by redis_single,
+}
+
+fn all_strategies() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    STRATEGIES.iter().chain(vendors::STRATEGIES)
+}
+
 /// `open`: the checks that nobody can make there.
 #[track_caller]
-pub(crate) fn shipped_is_fit(name: &str, place: &Place, open: &[&str]) {
+pub(crate) fn shipped_is_fit(name: &str, strategy: &str, place: &Place, open: &[&str]) {
+    place.scene.lock().unwrap().strategy = Some(strategy.to_owned());
+    assert!(all_strategies().any(|known| *known == (name, strategy)));
     let report = checked(name, shipped(name), place);
     is_fit(&report, open);
+    for other in &report.other_strategies {
+        let is_checked = all_strategies().any(|known| *known == (name, other));
+        assert!(is_checked, "nobody checks {name} with {other}");
+    }
     let passed = report.count(|ruling| *ruling == Ruling::Passed);
     println!("evidence: conformance of shipped plugins: {passed} checks");
 }
@@ -59,53 +94,45 @@ fn without_target(secret: &str) -> Place {
 }
 
 #[test]
-fn jwt_is_fit() {
+fn every_plugin_is_checked() {
+    let files = std::fs::read_dir(env!("KEYTURN_PLUGINS")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let components = paths.filter(|path| path.extension().is_some_and(|wasm| wasm == "wasm"));
+    let shipped = components.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
+    let checked = all_strategies().map(|(plugin, _)| (*plugin).to_owned());
+    assert_eq!(shipped.collect::<BTreeSet<_>>(), checked.collect());
+}
+
+fn jwt(strategy: &str) {
     let key = "k".repeat(64);
     let secret = json!({
         "secret": key, "refresh_secret": key.replace('k', "r"), "algorithm": "HS256",
         "access_token_expiry": "15m", "refresh_token_expiry": "7d",
     });
     let place = without_target(&secret.to_string());
-    shipped_is_fit("jwt", &place, &[]);
+    shipped_is_fit("jwt", strategy, &place, &[]);
 }
 
-#[test]
-fn api_key_is_fit() {
+fn api_key(strategy: &str) {
     let place = without_target(r#"{"internal_api_key":"festival_sk_live_0123456789abcdef"}"#);
-    shipped_is_fit("api-key", &place, &[]);
+    shipped_is_fit("api-key", strategy, &place, &[]);
 }
 
 const BYTES: &str = "bWFkZS11cC1ieXRlcy1tYWRlLXVwLWJ5dGVzLTEyMzQ=";
 
-#[test]
-fn opaque_with_an_overlap_is_fit() {
-    let secret = json!({"current": {"value": BYTES, "created_at": "2026-01-02T00:00:00Z"}});
+fn opaque(strategy: &str) {
+    let mut secret = json!({"current": {"value": BYTES, "created_at": "2026-01-02T00:00:00Z"}});
+    if strategy == "key-ring" {
+        let old =
+            json!({"value": BYTES.replace("bWFk", "QUFB"), "created_at": "2025-01-02T00:00:00Z"});
+        secret["current"]["id"] = json!("k1");
+        secret["ring"] = json!({"k0": old});
+    }
     let place = without_target(&secret.to_string());
-    shipped_is_fit("opaque", &place, &[]);
-}
-
-#[test]
-fn opaque_with_a_key_ring_is_fit() {
-    let secret = json!({
-        "current": {"id": "k1", "value": BYTES, "created_at": "2026-01-02T00:00:00Z"},
-        "ring": {"k0": {"value": BYTES.replace("bWFk", "QUFB"), "created_at": "2025-01-02T00:00:00Z"}},
-    });
-    let place = without_target(&secret.to_string());
-    place.scene.lock().unwrap().strategy = Some("key-ring".into());
-    shipped_is_fit("opaque", &place, &[]);
+    shipped_is_fit("opaque", strategy, &place, &[]);
 }
 
 /// A primary and a standby that is only read from.
-#[test]
-fn postgres_with_alternating_users_is_fit() {
-    postgres("alternating");
-}
-
-#[test]
-fn postgres_with_a_single_user_is_fit() {
-    postgres("single");
-}
-
 fn postgres(strategy: &str) {
     let trust = Trust::new();
     let identity = trust.authority.issue(&["127.0.0.1", "localhost"]).unwrap();
@@ -142,7 +169,6 @@ fn postgres(strategy: &str) {
     let admin = value("festival_rotation", ADMIN_PASSWORD).to_string();
     let scene = Scene {
         secret: value("festival_app", PASSWORD).to_string(),
-        strategy: Some(strategy.to_owned()),
         settings: json!({}),
         companions: BTreeMap::from([("admin".to_owned(), admin)]),
         endpoints: BTreeMap::from([(
@@ -161,22 +187,20 @@ fn postgres(strategy: &str) {
             .query(&format!("SELECT pg_wal_replay_{replay}()"))
             .unwrap();
     }));
-    shipped_is_fit("postgres", &place, &[]);
+    shipped_is_fit("postgres", strategy, &place, &[]);
 }
 
 /// Three servers that know nothing of each other, as the shards of a client do.
-#[test]
-fn redis_with_two_passwords_is_fit() {
+fn redis_dual(strategy: &str) {
     let trust = Trust::new();
     let servers: Vec<Server> = (0..3)
         .map(|_| redis_server(&trust, |options| options))
         .collect();
-    let place = redis(&trust, &servers, "dual", json!("festival"));
-    shipped_is_fit("redis", &place, &[]);
+    let place = redis(&trust, &servers, json!("festival"));
+    shipped_is_fit("redis", strategy, &place, &[]);
 }
 
-#[test]
-fn redis_with_requirepass_is_fit() {
+fn redis_single(strategy: &str) {
     let trust = Trust::new();
     let servers: Vec<Server> = (0..2)
         .map(|_| {
@@ -187,8 +211,8 @@ fn redis_with_requirepass_is_fit() {
             })
         })
         .collect();
-    let place = redis(&trust, &servers, "single", Value::Null);
-    shipped_is_fit("redis", &place, &[]);
+    let place = redis(&trust, &servers, Value::Null);
+    shipped_is_fit("redis", strategy, &place, &[]);
 }
 
 fn redis_server(trust: &Trust, more: impl Fn(ServerOptions) -> ServerOptions) -> Server {
@@ -208,7 +232,7 @@ fn redis_server(trust: &Trust, more: impl Fn(ServerOptions) -> ServerOptions) ->
     more(options).start().unwrap()
 }
 
-fn redis(trust: &Trust, servers: &[Server], strategy: &str, user: Value) -> Place {
+fn redis(trust: &Trust, servers: &[Server], user: Value) -> Place {
     let nodes: Vec<Value> = servers
         .iter()
         .map(|server| json!({"host": "127.0.0.1", "port": server.tls_port()}))
@@ -232,7 +256,6 @@ fn redis(trust: &Trust, servers: &[Server], strategy: &str, user: Value) -> Plac
     };
     let scene = Scene {
         secret: value(&user),
-        strategy: Some(strategy.to_owned()),
         settings: json!({}),
         companions,
         tls: trust.tls(),

@@ -13,6 +13,12 @@ use serde_json::{Value, json};
 use crate::first_party::{Trust, shipped_is_fit};
 use crate::support::Place;
 
+/// By plugin.
+pub(crate) const STRATEGIES: &[(&str, &str)] = &[
+    ("stripe-assisted", "assisted"),
+    ("vendor-assisted", "assisted"),
+];
+
 const ACCOUNT: &str = "acct_1festival";
 
 /// The server has the vendor's name, by which it is asked.
@@ -64,7 +70,7 @@ fn stripe_assisted_is_fit() {
     place.open_to_all = Some(Box::new(move |on| {
         opening.take_any_for(on.then_some(ACCOUNT))
     }));
-    shipped_is_fit("stripe-assisted", &place, &[]);
+    shipped_is_fit("stripe-assisted", "assisted", &place, &[]);
     let names = [name, name].map(str::to_owned);
     assert_eq!(stripe.names(), [names].into(), "in TLS and in HTTP");
 }
@@ -89,7 +95,6 @@ const NOBODY_TO_ASK: &[&str] = &[
     "negative-control",
     "crash",
     "crash-retire",
-    "crash-steps",
 ];
 
 profiles! {
@@ -170,5 +175,5 @@ fn profile_is_fit(kind: &Kind, open: &[&str]) {
     place.open_to_all = Some(Box::new(move |on| {
         server.change(|issued| issued.takes_everything = on);
     }));
-    shipped_is_fit("vendor-assisted", &place, open);
+    shipped_is_fit("vendor-assisted", "assisted", &place, open);
 }
