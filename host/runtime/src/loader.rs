@@ -8,6 +8,7 @@ mod inspect;
 mod precompile;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,10 +21,12 @@ pub use componentize::componentize;
 pub use precompile::{Precompiled, precompile};
 
 use crate::bindings::PluginPre;
+use crate::capability::Capability;
 use crate::error::LoadError;
 use crate::host;
 use crate::invoke::{Function, Live, Setup, origin};
 use crate::limits::Limits;
+use crate::manifest::Manifest;
 use crate::outcome::Descriptor;
 use crate::password::PasswordPolicy;
 use crate::plugin::{Plugin, PluginInner};
@@ -55,22 +58,8 @@ pub(crate) async fn load(shared: Arc<Shared>, source: PluginSource) -> Result<Pl
         Some(cwasm) => deserialize(&shared.engine, &label, cwasm)?,
         None => compile(&shared.engine, &label, wasm).await?,
     };
-    let mut linker = Linker::new(&shared.engine);
-    let linked = host::link(&mut linker, verified.imports.iter().copied())
-        .and_then(|()| linker.instantiate_pre(&component))
-        .and_then(PluginPre::new);
-    let pre = linked.map_err(|error| invalid(&label, &error))?;
-    let described = describe(&shared, &pre, &verified.manifest.name).await;
-    let raw = described.map_err(|source| LoadError::DescribeFailed {
-        plugin: label.clone(),
-        source,
-    })?;
-    let descriptor =
-        descriptor::check(raw, &verified.manifest).map_err(|cause| LoadError::Descriptor {
-            plugin: label,
-            cause,
-        })?;
     let verify::Verified { manifest, imports } = verified;
+    let descriptor = described(&shared, &label, &component, &manifest, &imports).await?;
     let inner = PluginInner {
         shared,
         component,
@@ -81,6 +70,30 @@ pub(crate) async fn load(shared: Arc<Shared>, source: PluginSource) -> Result<Pl
     };
     Ok(Plugin {
         inner: Arc::new(inner),
+    })
+}
+
+/// What the plugin says of itself, in an instance of its own.
+pub(crate) async fn described(
+    shared: &Shared,
+    label: &str,
+    component: &Component,
+    manifest: &Manifest,
+    imports: &BTreeSet<Capability>,
+) -> Result<Descriptor, LoadError> {
+    let mut linker = Linker::new(&shared.engine);
+    let linked = host::link(&mut linker, imports.iter().copied())
+        .and_then(|()| linker.instantiate_pre(component))
+        .and_then(PluginPre::new);
+    let pre = linked.map_err(|error| invalid(label, &error))?;
+    let described = describe(shared, &pre, &manifest.name).await;
+    let raw = described.map_err(|source| LoadError::DescribeFailed {
+        plugin: label.to_owned(),
+        source,
+    })?;
+    descriptor::check(raw, manifest).map_err(|cause| LoadError::Descriptor {
+        plugin: label.to_owned(),
+        cause,
     })
 }
 

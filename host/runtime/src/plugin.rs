@@ -7,9 +7,10 @@ use serde_json::Value;
 use wasmtime::component::Component;
 
 use crate::capability::Capability;
-use crate::error::GrantError;
+use crate::error::{GrantError, LoadError};
 use crate::grant::Grant;
 use crate::granted::GrantedPlugin;
+use crate::loader;
 use crate::manifest::Manifest;
 use crate::outcome::Descriptor;
 use crate::ownership;
@@ -37,6 +38,21 @@ impl Plugin {
 
     pub fn descriptor(&self) -> &Descriptor {
         &self.inner.descriptor
+    }
+
+    /// Has it describe itself once more. Nothing of an earlier call is left, so a sound plugin says the same again.
+    ///
+    /// # Errors
+    /// Those of [`Runtime::load`](crate::Runtime::load) about `describe`.
+    pub async fn describe_again(&self) -> Result<Descriptor, LoadError> {
+        let PluginInner {
+            shared,
+            component,
+            manifest,
+            imports,
+            ..
+        } = &*self.inner;
+        loader::described(shared, &manifest.name, component, manifest, imports).await
     }
 
     /// Of the component's bytes, lower-case hex.

@@ -9,7 +9,7 @@ use keyturn_runtime::{
     CallError, ErrorKind, LogRecord, LogSink, Origin, Plugin, PluginSource, Runtime,
     RuntimeOptions, Strategy,
 };
-use keyturn_store::{SecretName, SecretStore, Which};
+use keyturn_store::{SecretName, SecretStore, VersionId, Which};
 use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -67,10 +67,10 @@ pub async fn check(
         watch: Some(watch.clone()),
         ..RuntimeOptions::default()
     });
-    let began = Instant::now();
+    let (began, bytes) = (Instant::now(), wasm.len());
     let source = PluginSource::Bytes {
         name: label.to_owned(),
-        wasm: wasm.clone(),
+        wasm,
     };
     let loaded = match &runtime {
         Ok(runtime) => runtime.load(source).await,
@@ -88,7 +88,7 @@ pub async fn check(
     let kit = Kit {
         stage,
         plugin,
-        wasm,
+        bytes,
         watch,
         routes,
         said,
@@ -133,7 +133,8 @@ fn milliseconds(began: Instant) -> u64 {
 pub(crate) struct Kit<'a> {
     pub(crate) stage: &'a dyn Stage,
     pub(crate) plugin: Plugin,
-    pub(crate) wasm: Vec<u8>,
+    /// The component's size.
+    pub(crate) bytes: usize,
     pub(crate) watch: Arc<Watch>,
     pub(crate) routes: Arc<Routes>,
     said: Said,
@@ -243,13 +244,21 @@ impl Kit<'_> {
         }
     }
 
-    /// The secrets that a run has made.
-    pub(crate) async fn learn_all(&self, store: &dyn SecretStore, secret: &SecretName) {
+    /// The secrets that a run has made. What a version holds stays, so each is looked at once.
+    pub(crate) async fn learn_all(
+        &self,
+        store: &dyn SecretStore,
+        secret: &SecretName,
+        learnt: &Mutex<BTreeSet<VersionId>>,
+    ) {
         let Ok(described) = store.describe(secret).await else {
             return;
         };
-        for version in described.versions {
-            if let Ok(stored) = store.get(secret, &Which::Id(version.id)).await {
+        let versions = described.versions.into_iter();
+        for version in versions.filter(|version| version.has_value) {
+            if lock(learnt).insert(version.id.clone())
+                && let Ok(stored) = store.get(secret, &Which::Id(version.id)).await
+            {
                 self.learn(stored.value.expose_secret());
             }
         }

@@ -1,6 +1,7 @@
 //! One check's world: a secret in a store that forgets, the plugin under a grant that leads to gates, and the gates. It
 //! keeps what every call said, so that the last checks can look through it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -53,6 +54,8 @@ pub(crate) struct World<'k> {
     pub(crate) has_gated_target: bool,
     /// Every value that was made, in order: one of them opens the door when a check has stopped half-way.
     pub(crate) made: Mutex<Vec<Version>>,
+    /// The versions whose secrets the kit knows.
+    learnt: Mutex<BTreeSet<VersionId>>,
     /// What is answered to every question, once it is set.
     repeated: Mutex<Option<Answers>>,
     ids: AtomicUsize,
@@ -123,6 +126,7 @@ impl<'k> World<'k> {
             store,
             has_gated_target: has_target,
             made: Mutex::default(),
+            learnt: Mutex::default(),
             repeated: Mutex::default(),
             ids: AtomicUsize::new(2),
             scene,
@@ -405,7 +409,7 @@ impl<'k> World<'k> {
             None => engine.run_without_preflight(&credential, goal).await,
         };
         self.kit
-            .learn_all(self.store.as_ref(), &self.credential().secret)
+            .learn_all(self.store.as_ref(), &credential.secret, &self.learnt)
             .await;
         ended
     }

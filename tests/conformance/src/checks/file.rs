@@ -1,6 +1,6 @@
 //! Checks of the file itself: what the loader refuses, sorted by what is wrong, and what a plugin says of itself.
 
-use keyturn_runtime::{LoadError, PluginSource, Runtime, RuntimeOptions};
+use keyturn_runtime::LoadError;
 use serde_json::Value;
 
 use crate::kit::{Checked, Kit, Stop};
@@ -22,10 +22,10 @@ pub(crate) fn broken(error: &LoadError) -> &'static str {
 }
 
 pub(crate) fn component(kit: &Kit<'_>) -> Checked {
-    let bytes = kit.wasm.len();
-    if bytes > BYTES_MAX {
+    if kit.bytes > BYTES_MAX {
         return Err(Stop::failed(format!(
-            "it has {bytes} bytes, and {BYTES_MAX} are bearable"
+            "it has {} bytes, and {BYTES_MAX} are bearable",
+            kit.bytes
         )));
     }
     Ok(())
@@ -49,18 +49,9 @@ pub(crate) fn imports(kit: &Kit<'_>) -> Checked {
 
 pub(crate) async fn describe(kit: &Kit<'_>) -> Checked {
     let descriptor = kit.plugin.descriptor();
-    // A sandbox of its own: nothing may be remembered.
-    let runtime = Runtime::new(RuntimeOptions::default())
-        .map_err(|error| Stop::not_covered(error.to_string()))?;
-    let source = PluginSource::Bytes {
-        name: descriptor.name.clone(),
-        wasm: kit.wasm.clone(),
-    };
-    let again = runtime
-        .load(source)
-        .await
-        .map_err(|error| Stop::failed(error.to_string()))?;
-    if again.descriptor() != descriptor {
+    let again = kit.plugin.describe_again().await;
+    let again = again.map_err(|error| Stop::failed(error.to_string()))?;
+    if again != *descriptor {
         return Err(Stop::failed(
             "it describes itself differently the second time",
         ));
