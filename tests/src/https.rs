@@ -28,11 +28,32 @@ pub struct Request {
     pub names: Option<[String; 2]>,
     /// What followed `Bearer `.
     pub bearer: Option<String>,
+    /// All of them, as they came; names in lower case.
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 /// A status and the JSON that goes with it.
 pub type Answer = (u16, Value);
+
+/// An answer of any kind.
+pub struct Response {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+}
+
+impl From<Answer> for Response {
+    fn from((status, body): Answer) -> Self {
+        Self {
+            status,
+            content_type: "application/json",
+            headers: Vec::new(),
+            body: body.to_string(),
+        }
+    }
+}
 
 /// A running server. Dropping it stops it.
 pub struct HttpsServer {
@@ -42,7 +63,7 @@ pub struct HttpsServer {
 }
 
 struct Shared {
-    answer: Box<dyn Fn(&Request) -> Answer + Send + Sync>,
+    answer: Box<dyn Fn(&Request) -> Response + Send + Sync>,
     /// Answered instead of anything else.
     trouble: Mutex<Option<u16>>,
     requests: Mutex<Vec<String>>,
@@ -53,14 +74,14 @@ struct Shared {
 
 impl HttpsServer {
     /// On a free port of 127.0.0.1.
-    pub fn start(
+    pub fn start<R: Into<Response>>(
         identity: &Identity,
-        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+        answer: impl Fn(&Request) -> R + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            answer: Box::new(answer),
+            answer: Box::new(move |request| answer(request).into()),
             trouble: Mutex::default(),
             requests: Mutex::default(),
             names: Mutex::default(),
@@ -149,17 +170,22 @@ impl Shared {
         lock(&self.requests).push(request.asked.clone());
         lock(&self.names).extend(request.names.clone());
         let trouble = *lock(&self.trouble);
-        let (status, body) = match trouble {
-            Some(status) => (status, Value::Null),
+        let response = match trouble {
+            Some(status) => (status, Value::Null).into(),
             None => (self.answer)(&request),
         };
-        let body = body.to_string();
         let stream = stream.get_mut();
         write!(
             stream,
-            "HTTP/1.1 {status} -\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            body.len()
+            "HTTP/1.1 {} -\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\n",
+            response.status,
+            response.content_type,
+            response.body.len()
         )?;
+        for (name, value) in &response.headers {
+            write!(stream, "{name}: {value}\r\n")?;
+        }
+        write!(stream, "\r\n{}", response.body)?;
         stream.conn.send_close_notify();
         stream.flush()
     }
@@ -168,21 +194,24 @@ impl Shared {
 fn read(stream: &mut BufReader<StreamOwned<ServerConnection, TcpStream>>) -> io::Result<Request> {
     let mut first = String::new();
     stream.read_line(&mut first)?;
-    let (mut host, mut bearer, mut length) = (None, None, 0);
+    let mut headers = Vec::new();
     loop {
         let mut line = String::new();
         stream.read_line(&mut line)?;
         let Some((name, value)) = line.trim_end().split_once(": ") else {
             break;
         };
-        if name.eq_ignore_ascii_case("host") {
-            host = Some(value.to_owned());
-        } else if name.eq_ignore_ascii_case("authorization") {
-            bearer = value.strip_prefix("Bearer ").map(str::to_owned);
-        } else if name.eq_ignore_ascii_case("content-length") {
-            length = value.parse().map_err(io::Error::other)?;
-        }
+        headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
+    let header = |wanted: &str| {
+        let found = headers.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_str())
+    };
+    let host = header("host").map(str::to_owned);
+    let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let bearer = bearer.map(str::to_owned);
+    let length = header("content-length").map_or(Ok(0), str::parse);
+    let length: u64 = length.map_err(io::Error::other)?;
     let mut body = Vec::new();
     stream
         .by_ref()
@@ -195,6 +224,7 @@ fn read(stream: &mut BufReader<StreamOwned<ServerConnection, TcpStream>>) -> io:
         asked: format!("{} {}", word(), word()),
         names: in_tls.zip(host).map(|(in_tls, host)| [in_tls, host]),
         bearer,
+        headers,
         body,
     })
 }

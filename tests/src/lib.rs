@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod redis;
 pub mod scratch;
 pub mod signed;
+pub mod signature;
 pub mod stripe;
 pub mod tls;
 pub mod vendors;

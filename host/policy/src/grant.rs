@@ -54,6 +54,10 @@ pub struct EndpointGrant {
     /// For a companion's endpoint: other names of the server that the secret's host names.
     pub same_server_as: Vec<String>,
 }
+    /// Has the host sign every request there with its own AWS credentials. The manifest must ask for it.
+    pub sign: bool,
+    /// The region to sign for; absent: the one in the host's name.
+    pub region: Option<String>,
 
 /// The TLS floor, weakest first. A secret's `sslmode` or `ssl` may raise it, never lower it.
 #[derive(

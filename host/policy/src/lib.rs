@@ -13,4 +13,5 @@ pub mod manifest;
 pub mod password;
 pub mod scrub;
 pub mod settings;
+pub mod signing;
 pub mod text;

@@ -61,6 +61,9 @@ pub struct EndpointManifest {
     pub optional: bool,
     /// At most that many nodes.
     pub members_max: u32,
+    /// The AWS service as whose client the host signs each request, if the grant says yes, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign: Option<String>,
 }
 
 /// Where an endpoint's host and port come from.

@@ -23,6 +23,7 @@ use crate::limits::Limits;
 use crate::password::{PasswordPolicy, SecureRandom};
 use crate::sandbox::MemoryLimiter;
 use crate::scrub::Scrubber;
+use crate::signature::AwsIdentity;
 use crate::watch::ImportWatch;
 
 /// What the imports act on.
@@ -35,6 +36,7 @@ pub(crate) struct HostState {
     pub(crate) log: LogBudget,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn SecureRandom>,
+    pub(crate) identity: Arc<dyn AwsIdentity>,
     pub(crate) password: PasswordPolicy,
     pub(crate) passwords_left: u32,
     pub(crate) began: Instant,

@@ -11,9 +11,11 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::endpoint::{NetError, NetErrorKind, Network, Security};
+use crate::signature::{Signer, Signing};
+use crate::signing::Scope;
 
 /// All header lines of one message.
 const HEADER_BYTES_MAX: usize = 64 << 10;
@@ -31,6 +33,14 @@ const HOST_HEADERS: [&str; 8] = [
     "proxy-authorization",
 ];
 
+/// Written by the host where it signs.
+const SIGNED_HEADERS: [&str; 4] = [
+    "authorization",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+];
+
 pub(crate) struct HttpRequest {
     pub(crate) method: String,
     /// Path and query.
@@ -45,16 +55,31 @@ pub(crate) struct HttpResponse {
     pub(crate) body: Vec<u8>,
 }
 
-/// Sends over a fresh connection and closes it.
+/// Sends over a fresh connection and closes it. Where the grant has the host sign, that is done last, when all checks are
+/// over.
 pub(crate) async fn send(
     network: &mut Network,
     endpoint: &str,
     request: HttpRequest,
+    signer: &Signer,
     body_bytes_max: usize,
     patience: Duration,
 ) -> Result<HttpResponse, NetError> {
     let (origin, encrypted) = network.origin(endpoint, 0)?;
-    let request = build(request, &origin, encrypted, body_bytes_max)?;
+    let scope = network.signed_for(endpoint)?;
+    let body = Bytes::from(request.body);
+    let head = Head {
+        method: request.method,
+        path: request.path,
+        headers: request.headers,
+        is_signed: scope.is_some(),
+    };
+    let mut request = head.build(body.clone(), &origin, encrypted, body_bytes_max)?;
+    let deadline = Instant::now() + patience;
+    let signing = match &scope {
+        Some(scope) => Some(signing(signer, scope, deadline).await?),
+        None => None,
+    };
     let connection = network.connect(endpoint, 0).await?;
     if connection.security() == Security::UpgradeRequired {
         return Err(NetError::new(
@@ -65,17 +90,38 @@ pub(crate) async fn send(
             ),
         ));
     }
+    if let Some(signing) = &signing {
+        signing.sign(&mut request, &origin, &body)?;
+    }
     let taken = connection.taken_by_kernel();
     let before = taken.load(Ordering::Relaxed);
-    let exchanged = timeout(
-        patience,
+    let exchanged = timeout_at(
+        deadline,
         exchange(connection, request, &origin, body_bytes_max),
     )
     .await;
     let sent = taken.load(Ordering::Relaxed) > before;
-    exchanged
+    let mut response = exchanged
         .unwrap_or_else(|_| Err(NetError::timeout("the answer of", &origin)))
-        .map_err(|error| error.sent(sent))
+        .map_err(|error| error.sent(sent))?;
+    if let Some(signing) = &signing {
+        signing.keep_back(&mut response);
+    }
+    Ok(response)
+}
+
+async fn signing<'a>(
+    signer: &Signer,
+    scope: &'a Scope,
+    deadline: Instant,
+) -> Result<Signing<'a>, NetError> {
+    timeout_at(deadline, signer.begin(scope))
+        .await
+        .unwrap_or_else(|_| {
+            let message =
+                "looking for this host's AWS credentials took too long; check where they come from";
+            Err(NetError::new(NetErrorKind::Timeout, message))
+        })
 }
 
 async fn exchange(
@@ -124,57 +170,74 @@ async fn exchange(
     })
 }
 
-fn build(
-    request: HttpRequest,
-    origin: &str,
-    encrypted: bool,
-    body_bytes_max: usize,
-) -> Result<Request<Full<Bytes>>, NetError> {
-    let wrong = |what: String| NetError::new(NetErrorKind::Other, what);
-    if request.body.len() > body_bytes_max {
-        let message = format!("the request's body is larger than {body_bytes_max} bytes");
-        return Err(NetError::new(NetErrorKind::Limit, message));
-    }
-    let method = Method::from_bytes(request.method.as_bytes())
-        .map_err(|_| wrong("the request's method is not an HTTP method".into()))?;
-    if method == Method::CONNECT {
-        return Err(NetError::new(
-            NetErrorKind::Denied,
-            "CONNECT is refused: an endpoint is not a proxy",
-        ));
-    }
-    let path: Uri = request
-        .path
-        .parse()
-        .map_err(|_| wrong("the request's path is not a valid path and query".into()))?;
-    if !request.path.starts_with('/') || path.authority().is_some() {
-        return Err(NetError::new(
-            NetErrorKind::Denied,
-            "the request's path must begin with /; the origin is the grant's",
-        ));
-    }
-    let mut built = Request::new(Full::new(Bytes::from(request.body)));
-    *built.method_mut() = method;
-    *built.uri_mut() = path;
-    let headers = built.headers_mut();
-    for (name, value) in request.headers {
-        if HOST_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+/// What a plugin wants said before the body.
+struct Head {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    is_signed: bool,
+}
+
+impl Head {
+    fn build(
+        self,
+        body: Bytes,
+        origin: &str,
+        encrypted: bool,
+        body_bytes_max: usize,
+    ) -> Result<Request<Full<Bytes>>, NetError> {
+        let wrong = |what: String| NetError::new(NetErrorKind::Other, what);
+        if body.len() > body_bytes_max {
+            let message = format!("the request's body is larger than {body_bytes_max} bytes");
+            return Err(NetError::new(NetErrorKind::Limit, message));
+        }
+        let method = Method::from_bytes(self.method.as_bytes())
+            .map_err(|_| wrong("the request's method is not an HTTP method".into()))?;
+        if method == Method::CONNECT {
             return Err(NetError::new(
                 NetErrorKind::Denied,
-                format!("the header {name} is the host's to set; leave it out"),
+                "CONNECT is refused: an endpoint is not a proxy",
             ));
         }
-        let name =
-            HeaderName::try_from(name).map_err(|_| wrong("a header's name is not valid".into()))?;
-        let value = HeaderValue::try_from(value)
-            .map_err(|_| wrong(format!("the header {name} has a value that is not valid")))?;
-        headers.append(name, value);
+        let path: Uri = self
+            .path
+            .parse()
+            .map_err(|_| wrong("the request's path is not a valid path and query".into()))?;
+        if !self.path.starts_with('/') || path.authority().is_some() {
+            return Err(NetError::new(
+                NetErrorKind::Denied,
+                "the request's path must begin with /; the origin is the grant's",
+            ));
+        }
+        let mut built = Request::new(Full::new(body));
+        *built.method_mut() = method;
+        *built.uri_mut() = path;
+        let headers = built.headers_mut();
+        for (name, value) in self.headers {
+            if is_the_hosts(&name, self.is_signed) {
+                return Err(NetError::new(
+                    NetErrorKind::Denied,
+                    format!("the header {name} is the host's to set; leave it out"),
+                ));
+            }
+            let name = HeaderName::try_from(name)
+                .map_err(|_| wrong("a header's name is not valid".into()))?;
+            let value = HeaderValue::try_from(value)
+                .map_err(|_| wrong(format!("the header {name} has a value that is not valid")))?;
+            headers.append(name, value);
+        }
+        let default_port = if encrypted { ":443" } else { ":80" };
+        let host = HeaderValue::try_from(origin.strip_suffix(default_port).unwrap_or(origin))
+            .map_err(|_| wrong("the granted host is no valid Host header".into()))?;
+        headers.insert(hyper::header::HOST, host);
+        Ok(built)
     }
-    let default_port = if encrypted { ":443" } else { ":80" };
-    let host = HeaderValue::try_from(origin.strip_suffix(default_port).unwrap_or(origin))
-        .map_err(|_| wrong("the granted host is no valid Host header".into()))?;
-    headers.insert(hyper::header::HOST, host);
-    Ok(built)
+}
+
+fn is_the_hosts(header: &str, is_signed: bool) -> bool {
+    let header = header.to_ascii_lowercase();
+    HOST_HEADERS.contains(&header.as_str())
+        || is_signed && SIGNED_HEADERS.contains(&header.as_str())
 }
 
 /// Values that are no text are left out: the contract has strings.

@@ -337,6 +337,7 @@ fn host_state(setup: Setup<'_>, began: StdInstant, io_deadline: Instant) -> Host
         },
         clock: options.clock.clone(),
         random: options.random.clone(),
+        identity: options.identity.clone(),
         password: setup.password,
         passwords_left: PASSWORDS_MAX,
         began,

@@ -30,11 +30,12 @@ mod ownership;
 mod plugin;
 mod runtime;
 mod sandbox;
+mod signature;
 mod source;
 mod value;
 mod watch;
 
-use keyturn_policy::{capability, grant, manifest, password, scrub, settings, text};
+use keyturn_policy::{capability, grant, manifest, password, scrub, settings, signing, text};
 
 pub use ambient::Clock;
 pub use call::{
@@ -61,5 +62,6 @@ pub use outcome::{
 pub use password::{PasswordPolicy, RandomUnavailable, SecureRandom};
 pub use plugin::Plugin;
 pub use runtime::{Runtime, RuntimeOptions};
+pub use signature::{AwsIdentity, Identifying};
 pub use source::{BundledPlugin, PluginSource};
 pub use watch::{Entering, ImportWatch};

@@ -15,6 +15,7 @@ use crate::log::{LogSink, NoLog};
 use crate::password::SecureRandom;
 use crate::plugin::Plugin;
 use crate::sandbox::{Ticker, running_engine};
+use crate::signature::{AwsIdentity, NoIdentity};
 use crate::source::PluginSource;
 use crate::watch::ImportWatch;
 
@@ -26,6 +27,8 @@ pub struct RuntimeOptions {
     pub resolver: Arc<dyn Resolver>,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn SecureRandom>,
+    /// Signs the requests for which manifest and grant want that; there are no credentials unless told.
+    pub identity: Arc<dyn AwsIdentity>,
     /// Told of each import before it is carried out; nobody unless told.
     pub watch: Option<Arc<dyn ImportWatch>>,
     /// How many plugins may run at the same moment; further calls wait for their turn, half of their time at most.
@@ -40,6 +43,7 @@ impl Default for RuntimeOptions {
             resolver: Arc::new(SystemResolver),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
+            identity: Arc::new(NoIdentity),
             watch: None,
             calls_at_once: NonZeroU32::MIN.saturating_add(63),
         }

@@ -246,6 +246,10 @@ impl Reader<'_> {
             let cause = format!("use 1 to {MEMBERS_MAX_CEILING}");
             return Err(self.error(&span, &format!("endpoint.{name}.members_max"), cause));
         }
+        let sign = raw
+            .sign
+            .map(|service| self.service(name, service, protocol))
+            .transpose()?;
         let optional = raw.optional;
         Ok(EndpointManifest {
             from,
@@ -253,7 +257,24 @@ impl Reader<'_> {
             pre_tls_bytes_max,
             optional,
             members_max,
+            sign,
         })
+    }
+
+    /// Only what the host itself puts on the wire can be signed by it.
+    fn service(
+        &self,
+        endpoint: &str,
+        service: Spanned<String>,
+        protocol: Protocol,
+    ) -> Result<String, ManifestError> {
+        let key = format!("endpoint.{endpoint}.sign");
+        self.word(&key, service.as_ref(), &service.span(), "-")?;
+        if protocol != Protocol::Https {
+            let cause = "belongs to \"https\" alone; remove it".into();
+            return Err(self.error(&service.span(), &key, cause));
+        }
+        Ok(service.into_inner())
     }
 }
 

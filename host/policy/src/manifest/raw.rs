@@ -50,6 +50,7 @@ pub(super) struct RawEndpoint {
     #[serde(default)]
     pub(super) optional: bool,
     pub(super) members_max: Option<u32>,
+    pub(super) sign: Option<Spanned<String>>,
 }
 
 #[derive(Clone, Copy, Deserialize)]

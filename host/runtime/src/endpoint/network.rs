@@ -20,6 +20,7 @@ use super::target::Target;
 use crate::grant::TlsMode;
 use crate::limits::Limits;
 use crate::manifest::Protocol;
+use crate::signing::Scope;
 use crate::text;
 
 /// Addresses tried per member; a name with more is served by any of the first.
@@ -76,6 +77,11 @@ impl Network {
     pub(crate) fn origin(&self, endpoint: &str, member: u32) -> Result<(String, bool), NetError> {
         let target = self.target(endpoint, member)?;
         Ok((target.label(), target.tls != TlsMode::Disable))
+    }
+
+    /// As whose client the host signs requests there, if it does.
+    pub(crate) fn signed_for(&self, endpoint: &str) -> Result<Option<Scope>, NetError> {
+        Ok(self.policy(endpoint)?.signed_for.clone())
     }
 
     /// Opens a connection for a plugin that speaks its own protocol.

@@ -8,6 +8,7 @@ use super::tls::TlsTrust;
 use crate::error::GrantError;
 use crate::grant::{EndpointGrant, TlsMode};
 use crate::manifest::{EndpointManifest, EndpointSource};
+use crate::signing::{self, Scope};
 
 /// What may be reached under one name of the manifest.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub(crate) struct EndpointPolicy {
     pub(crate) trust: Arc<TlsTrust>,
     pub(crate) server_name: Option<ServerName<'static>>,
     pub(crate) same_server_as: Vec<HostPattern>,
+    /// As whose client the host signs each request there.
+    pub(crate) signed_for: Option<Scope>,
 }
 
 /// `*`, `*.suffix` or an exact name, in lower case.
@@ -88,6 +91,8 @@ impl EndpointPolicy {
             trust,
             server_name: server_name.map_err(|_| fail("server_name", "not a host name".into()))?,
             same_server_as: patterns("same_server_as", &grant.same_server_as)?,
+            signed_for: signing::scope(manifest.sign.as_deref(), grant)
+                .map_err(|(key, cause)| fail(key, cause))?,
         };
         policy
             .check_source()

@@ -14,6 +14,7 @@ use crate::invoke::{HANDLES_MAX, PASSWORDS_MAX};
 use crate::log::Severity;
 use crate::password::Constraints;
 use crate::sandbox::LimitHit;
+use crate::signature::Signer;
 
 /// One request; more is a mistake or an attack.
 const RANDOM_BYTES_MAX: u32 = 65_536;
@@ -238,10 +239,15 @@ impl wit::http::Host for HostState {
             body: body.unwrap_or_default(),
         };
         let (patience, body_bytes_max) = (self.io_patience(), self.limits.http_body_bytes);
+        let signer = Signer {
+            identity: self.identity.clone(),
+            now_ms: self.clock.now_ms(),
+        };
         let answer = http::send(
             &mut self.network,
             &endpoint,
             request,
+            &signer,
             body_bytes_max,
             patience,
         )

@@ -225,6 +225,7 @@ async fn a_manifest_error_points_at_line_and_key() {
     refused(wrong("\"clock\"", "\"files\""), "the manifest of guest is invalid: line 4: capabilities: no capability \"files\"; there are endpoint, http, random, password, key-derivation, clock, log").await;
     refused(wrong("\"/masterarn\"", "\"masterarn\""), "the manifest of guest is invalid: line 9: companion.admin.pointer: \"masterarn\" is not a JSON pointer; begin with /, as in \"/host\"").await;
     refused(wrong("\"tcp+upgrade\"", "\"udp\""), "the manifest of guest is invalid: line 18: endpoint.admin.protocol: no protocol \"udp\"; write \"tcp+upgrade\", \"tcp|tls\" or \"https\"").await;
+    refused(wrong("\"tcp|tls\"", "\"tcp|tls\"\nsign = \"elasticache\""), "the manifest of guest is invalid: line 24: endpoint.nodes.sign: belongs to \"https\" alone; remove it").await;
     refused(wrong("secret = \"current\"", "secret = \"pending\""), "the manifest of guest is invalid: line 12: endpoint.primary.from: secret = \"pending\": endpoints come from \"current\" alone").await;
     refused(wrong("companion = \"admin\"", "companion = \"root\""), "the manifest of guest is invalid: line 17: endpoint.admin.from: no companion \"root\" is declared; add [companion.root] with its pointer").await;
 }

@@ -8,5 +8,6 @@ mod granting;
 mod loading;
 mod network;
 mod secrets;
+mod signing;
 mod support;
 mod tls;
