@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod credential;
 mod exit;
+mod identity;
 mod opened;
 mod output;
 mod plugins;

@@ -14,7 +14,7 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use keyturn_config::PluginTable;
 use keyturn_runtime::{BundledPlugin, LogSink, Plugin, PluginSource, Runtime, RuntimeOptions};
 
-use crate::session::refuse;
+use crate::{identity::DefaultIdentity, session::refuse};
 
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
@@ -37,6 +37,7 @@ impl<'a> Plugins<'a> {
             runtime: Runtime::new(RuntimeOptions {
                 log,
                 calls_at_once,
+                identity: Arc::new(DefaultIdentity::default()),
                 ..RuntimeOptions::default()
             })?,
             dir,
