@@ -42,7 +42,8 @@ pub struct EndpointGrant {
     pub hosts: Vec<String>,
     /// Empty: the manifest's `port_default` or fixed port alone.
     pub ports: Vec<u16>,
-    /// `host:port` of each node, for endpoints that the manifest takes from the grant.
+    /// `host:port` of each node, for endpoints that the manifest takes from the grant; for those that it takes from the
+    /// secret's value, the nodes where the value names no host.
     pub members: Vec<String>,
     /// Allows private, shared (CGNAT) and unique-local addresses.
     pub private: bool,
@@ -53,11 +54,11 @@ pub struct EndpointGrant {
     pub server_name: Option<String>,
     /// For a companion's endpoint: other names of the server that the secret's host names.
     pub same_server_as: Vec<String>,
-}
     /// Has the host sign every request there with its own AWS credentials. The manifest must ask for it.
     pub sign: bool,
     /// The region to sign for; absent: the one in the host's name.
     pub region: Option<String>,
+}
 
 /// The TLS floor, weakest first. A secret's `sslmode` or `ssl` may raise it, never lower it.
 #[derive(

@@ -107,6 +107,14 @@ impl EndpointPolicy {
             return Err(("members", format!("the plugin takes at most {members_max}")));
         }
         match &self.manifest.from {
+            // The grant's members stand in where the value names no host.
+            EndpointSource::Secret(_) if self.hosts.is_empty() && !self.members.is_empty() => {}
+            EndpointSource::Companion { .. } if !self.members.is_empty() => {
+                return Err((
+                    "members",
+                    "the hosts come from the companion's value; use `hosts`".into(),
+                ));
+            }
             EndpointSource::Secret(at) | EndpointSource::Companion { at, .. } => {
                 if self.hosts.is_empty() {
                     return Err((
@@ -118,12 +126,6 @@ impl EndpointPolicy {
                     return Err((
                         "ports",
                         "empty, and the plugin has no default; name the ports".into(),
-                    ));
-                }
-                if !self.members.is_empty() {
-                    return Err((
-                        "members",
-                        "the hosts come from the secret's value; use `hosts`".into(),
                     ));
                 }
             }

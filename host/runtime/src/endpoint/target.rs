@@ -77,7 +77,7 @@ fn from_value(
         .and_then(|pointer| Some((pointer, value.pointer(pointer)?)));
     let Some((pointer, list)) = list.filter(|(_, list)| !list.is_null()) else {
         let Some(host) = string_at(value, &at.host, whose)? else {
-            return absent(policy, &at.host, whose);
+            return absent(policy, &at.host, tls, whose);
         };
         let port = at
             .port
@@ -143,8 +143,16 @@ fn list_item(
 fn absent(
     policy: &EndpointPolicy,
     pointer: &str,
+    tls: TlsMode,
     whose: &str,
 ) -> Result<Option<Vec<Target>>, CallError> {
+    // Only the grant of an endpoint that may come from it has members.
+    if !policy.members.is_empty() {
+        let members = from_grant(policy).into_iter();
+        return Ok(Some(
+            members.map(|member| Target { tls, ..member }).collect(),
+        ));
+    }
     if policy.manifest.optional {
         return Ok(None);
     }

@@ -362,6 +362,42 @@ async fn members_come_from_the_grant() {
 }
 
 #[tokio::test]
+async fn where_the_value_names_no_host_the_grants_members_stand_in() {
+    let (one, two) = (servers::echo().await, servers::echo().await);
+    let (plugin, _) = load().await;
+    let member = format!("members = [\"127.0.0.1:{}\"], tls = \"disable\"", one.port);
+    let toml = format!("endpoint.primary = {{ {member} }}");
+    let script = "members primary;connect primary 0;write a;read 1";
+    let label = format!("0=127.0.0.1:{}", one.port);
+    let found = steps(&plugin, &toml, script, "{}").await;
+    assert_eq!(found, [&label, "ok", "ok", "a"]);
+    // A value that names one goes there or nowhere.
+    let error = set(&plugin, grant(&toml, script), &current(two.port))
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains("is not granted"),
+        "{}",
+        error.message
+    );
+    let port = two.port;
+    let both =
+        format!("endpoint.primary = {{ {member}, hosts = [\"127.0.0.1\"], ports = [{port}] }}");
+    let found = steps(&plugin, &both, script, &current(two.port)).await;
+    assert_eq!(found[0], format!("0=127.0.0.1:{port}"));
+    assert_eq!((one.seen(), two.seen()), (1, 1));
+    // The floor of TLS is the value's wish, too.
+    let asked = steps(
+        &plugin,
+        &toml,
+        "connect primary 0;security",
+        r#"{"ssl":true}"#,
+    )
+    .await;
+    assert_eq!(asked, ["ok", "Security::UpgradeRequired"]);
+}
+
+#[tokio::test]
 async fn http_goes_to_the_granted_origin_alone() {
     let server = servers::http(
         "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 4\r\n\r\nHOST"
