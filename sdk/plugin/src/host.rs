@@ -150,7 +150,8 @@ mod native {
 
     pub(crate) fn http_send(endpoint: &str, request: &Request) -> Result<Response, NetError> {
         let server = fake::with_host(|host| host.http_server(endpoint))?;
-        server.send(request)
+        let request = fake::with_host(|host| host.signed(endpoint, request))?;
+        server.send(&request)
     }
 
     pub(crate) fn random_bytes(length: u32) -> Vec<u8> {

@@ -22,6 +22,7 @@ pub use values::{context, create_request, net_error, version};
 
 /// The clock of a new host: 2026-01-02T00:00:00Z in Unix milliseconds.
 pub const START_MS: u64 = 1_767_312_000_000;
+const AUTHORIZATION: &str = "authorization";
 
 /// An open stream of a fake endpoint; the methods are those of the contract's `connection`.
 #[allow(missing_docs, reason = "documented in the contract")]
@@ -83,6 +84,8 @@ pub struct Host {
     logs: Vec<LogLine>,
     endpoints: BTreeMap<String, Rc<dyn Connector>>,
     http: BTreeMap<String, Rc<dyn HttpServer>>,
+    /// The AWS services that requests to an endpoint are signed for.
+    signed: BTreeMap<String, String>,
 }
 
 impl Default for Host {
@@ -102,6 +105,7 @@ impl Host {
             logs: Vec::new(),
             endpoints: BTreeMap::new(),
             http: BTreeMap::new(),
+            signed: BTreeMap::new(),
         }
     }
 
@@ -144,6 +148,20 @@ impl Host {
         self
     }
 
+    /// Grants an HTTP endpoint whose requests the host signs for an AWS service. Nothing is signed here; the server finds
+    /// `authorization: AWS4-HMAC-SHA256 SERVICE` on each, and a plugin that brings the header itself is refused, as by the
+    /// real host.
+    #[must_use]
+    pub fn signed_http(
+        mut self,
+        name: &str,
+        service: &str,
+        server: impl HttpServer + 'static,
+    ) -> Self {
+        self.signed.insert(name.to_owned(), service.to_owned());
+        self.http(name, server)
+    }
+
     /// Makes this the thread's host until the guard is dropped.
     pub fn install(self) -> Installed {
         HOST.with(|slot| *slot.borrow_mut() = Some(self));
@@ -170,6 +188,23 @@ impl Host {
             .get(endpoint)
             .cloned()
             .ok_or_else(|| unknown(endpoint))
+    }
+
+    /// The request as the server gets it.
+    pub(crate) fn signed(&self, endpoint: &str, request: &Request) -> Result<Request, NetError> {
+        let Some(service) = self.signed.get(endpoint) else {
+            return Ok(request.clone());
+        };
+        let names = request.headers.iter().map(|(name, _)| name);
+        if let Some(name) = names
+            .into_iter()
+            .find(|name| name.eq_ignore_ascii_case(AUTHORIZATION))
+        {
+            let message = format!("the header {name} is the host's to set; leave it out");
+            return Err(net_error(NetErrorKind::Denied, &message, false));
+        }
+        let signature = format!("AWS4-HMAC-SHA256 {service}");
+        Ok(request.clone().header(AUTHORIZATION, signature))
     }
 
     pub(crate) fn random_bytes(&mut self, length: u32) -> Vec<u8> {
