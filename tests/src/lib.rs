@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod canary;
+pub mod elasticache;
 pub mod endpoint;
 pub mod guests;
 pub mod https;
@@ -16,8 +17,8 @@ pub mod prober;
 pub mod proxy;
 pub mod redis;
 pub mod scratch;
-pub mod signed;
 pub mod signature;
+pub mod signed;
 pub mod stripe;
 pub mod tls;
 pub mod vendors;

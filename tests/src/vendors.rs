@@ -200,7 +200,7 @@ fn open(
 }
 
 /// The pairs of an `application/x-www-form-urlencoded` body.
-fn pairs(body: &[u8]) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn pairs(body: &[u8]) -> impl Iterator<Item = (String, String)> {
     let text = String::from_utf8_lossy(body).into_owned();
     let pairs: Vec<_> = text
         .split('&')

@@ -10,7 +10,7 @@ use crate::trial::may_do_something;
 use keyturn_sdk::{Context, Error, Finding, Level};
 
 pub(crate) fn check(ctx: &Context, dual: bool) -> Result<Vec<Finding>, Error> {
-    let mut found = Findings(Vec::new());
+    let mut found = Findings::default();
     let current = match Value::read(&ctx.current, "AWSCURRENT") {
         Ok(current) => current,
         Err(error) => return Ok(found.with("shape", error)),
@@ -107,10 +107,11 @@ fn host_is_no_node(ctx: &Context, places: &[Place]) -> Result<Option<Finding>, E
     }))
 }
 
-struct Findings(Vec<Finding>);
+#[derive(Default)]
+pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn ok(&mut self, id: &str, summary: String) {
+    pub(crate) fn ok(&mut self, id: &str, summary: String) {
         self.0.push(Finding {
             id: id.into(),
             level: Level::Ok,
@@ -119,8 +120,16 @@ impl Findings {
         });
     }
 
+    pub(crate) fn add(&mut self, finding: Finding) {
+        self.0.push(finding);
+    }
+
+    pub(crate) fn into_inner(self) -> Vec<Finding> {
+        self.0
+    }
+
     /// All findings so far and this failure.
-    fn with(mut self, id: &str, error: Error) -> Vec<Finding> {
+    pub(crate) fn with(mut self, id: &str, error: Error) -> Vec<Finding> {
         self.0.push(Finding {
             id: id.into(),
             level: Level::Failure,

@@ -14,15 +14,12 @@ const PASSWORD_LENGTH_MIN: u32 = 16;
 /// `dual`: the old password stays accepted beside the new one.
 pub(crate) fn create(ctx: &Context, request: &CreateRequest, dual: bool) -> Result<Created, Error> {
     let current = Login::read(&ctx.current, "AWSCURRENT")?;
-    let password = match request.purpose {
-        Purpose::Replace => generate()?,
-        Purpose::Restore => earlier(request, &current)?,
-        _ => {
-            return Err(Error::unsupported(
-                "a Redis password can be replaced or restored; the other purposes are for values without a target",
-            ));
-        }
+    let constraints = Constraints {
+        length_min: PASSWORD_LENGTH_MIN,
+        length_max: PASSWORD_BYTES_MAX as u32,
+        exclude: String::new(),
     };
+    let password = next_password(request, &current, &constraints)?;
     let mut next = members(&ctx.current, "AWSCURRENT")?;
     next.set(PASSWORD, password.expose())?;
     if dual && request.overlap_seconds > 0 {
@@ -38,12 +35,19 @@ pub(crate) fn create(ctx: &Context, request: &CreateRequest, dual: bool) -> Resu
     Ok(Created::Value(next.to_secret()))
 }
 
-fn generate() -> Result<SecretText, Error> {
-    password::generate(&Constraints {
-        length_min: PASSWORD_LENGTH_MIN,
-        length_max: PASSWORD_BYTES_MAX as u32,
-        exclude: String::new(),
-    })
+/// A fresh one that the target can bear, or an earlier one.
+pub(crate) fn next_password(
+    request: &CreateRequest,
+    current: &Login,
+    constraints: &Constraints,
+) -> Result<SecretText, Error> {
+    match request.purpose {
+        Purpose::Replace => password::generate(constraints),
+        Purpose::Restore => earlier(request, current),
+        _ => Err(Error::unsupported(
+            "a Redis password can be replaced or restored; the other purposes are for values without a target",
+        )),
+    }
 }
 
 /// An earlier password comes back into today's value: what others own in it stays as it is.

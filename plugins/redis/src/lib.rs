@@ -1,5 +1,5 @@
-//! Keyturn's plugin for Redis and Valkey: two passwords of one ACL user, or `requirepass`. This file maps the
-//! contract's calls to the modules that answer them and decides nothing else.
+//! Keyturn's plugin for Redis and Valkey: two passwords of one ACL user, `requirepass`, or what ElastiCache keeps for
+//! its caches. This file maps the contract's calls to the modules that answer them and decides nothing else.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -10,6 +10,7 @@ mod client;
 mod clients;
 mod create;
 mod dual;
+mod elasticache;
 mod errors;
 mod facts;
 mod masterauth;
@@ -62,6 +63,16 @@ impl Rotator for Redis {
                     TargetEffect::Replacing,
                     "requirepass is replaced; a gap until the new value is read",
                 ),
+                strategy(
+                    elasticache::USER,
+                    TargetEffect::Additive,
+                    "ElastiCache adds the new password to its user; the old one works until it is retired",
+                ),
+                strategy(
+                    elasticache::AUTH_TOKEN,
+                    TargetEffect::Additive,
+                    "ElastiCache rotates the AUTH token of a replication group; the old one works until it is retired",
+                ),
             ],
             settings_schema: settings::SETTINGS_SCHEMA.into(),
             secret_schema: settings::SECRET_SCHEMA.into(),
@@ -69,27 +80,41 @@ impl Rotator for Redis {
     }
 
     fn create(ctx: &Context, request: &CreateRequest) -> Result<Created, Error> {
-        create::create(ctx, request, dual(ctx)?)
+        match way(ctx)? {
+            Way::Dual => create::create(ctx, request, true),
+            Way::Single => create::create(ctx, request, false),
+            Way::ElastiCache(kind) => elasticache::create(ctx, request, kind),
+        }
     }
 
     fn set(ctx: &Context, candidate: &Version) -> Result<Outcome, Error> {
-        if dual(ctx)? {
-            dual::set(ctx, candidate)
-        } else {
-            single::set(ctx, candidate)
+        match way(ctx)? {
+            Way::Dual => dual::set(ctx, candidate),
+            Way::Single => single::set(ctx, candidate),
+            Way::ElastiCache(kind) => elasticache::set(ctx, candidate, kind),
         }
     }
 
     fn test(ctx: &Context, candidate: &Version) -> Result<Outcome, Error> {
-        trial::test(ctx, candidate)
+        match way(ctx)? {
+            Way::Dual | Way::Single => trial::test(ctx, candidate),
+            Way::ElastiCache(kind) => elasticache::test(ctx, candidate, kind),
+        }
     }
 
     fn probe(ctx: &Context, subject: &Version) -> Result<Verdict, Error> {
-        probe::probe(ctx, subject)
+        match way(ctx)? {
+            Way::Dual | Way::Single => probe::probe(ctx, subject),
+            Way::ElastiCache(kind) => elasticache::probe(ctx, subject, kind),
+        }
     }
 
     fn retire(ctx: &Context, request: &RetireRequest) -> Result<Outcome, Error> {
-        retire::retire(ctx, request, dual(ctx)?)
+        match way(ctx)? {
+            Way::Dual => retire::retire(ctx, request, true),
+            Way::Single => retire::retire(ctx, request, false),
+            Way::ElastiCache(kind) => elasticache::retire(ctx, request, kind),
+        }
     }
 
     fn usage(_ctx: &Context, subject: &Version) -> Result<UsageReport, Error> {
@@ -104,18 +129,33 @@ impl Rotator for Redis {
     }
 
     fn check(ctx: &Context) -> Result<Vec<Finding>, Error> {
-        check::check(ctx, dual(ctx)?)
+        match way(ctx)? {
+            Way::Dual => check::check(ctx, true),
+            Way::Single => check::check(ctx, false),
+            Way::ElastiCache(kind) => elasticache::check(ctx, kind),
+        }
     }
 }
 
 keyturn_sdk::export!(Redis);
 
-fn dual(ctx: &Context) -> Result<bool, Error> {
+/// What changes passwords.
+enum Way {
+    Dual,
+    Single,
+    ElastiCache(elasticache::Kind),
+}
+
+fn way(ctx: &Context) -> Result<Way, Error> {
     match ctx.strategy.as_str() {
-        DUAL => Ok(true),
-        SINGLE => Ok(false),
+        DUAL => Ok(Way::Dual),
+        SINGLE => Ok(Way::Single),
+        elasticache::USER => Ok(Way::ElastiCache(elasticache::Kind::User)),
+        elasticache::AUTH_TOKEN => Ok(Way::ElastiCache(elasticache::Kind::AuthToken)),
         other => Err(Error::invalid_settings(format!(
-            "the plugin knows no strategy `{other}`; use `{DUAL}` or `{SINGLE}`"
+            "the plugin knows no strategy `{other}`; use `{DUAL}`, `{SINGLE}`, `{}` or `{}`",
+            elasticache::USER,
+            elasticache::AUTH_TOKEN
         ))),
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::access::Place;
 use crate::clients;
+use crate::elasticache;
 use crate::errors::GENERIC;
 use crate::facts::Facts;
 use crate::masterauth;
@@ -138,9 +139,11 @@ fn must_have_acl(session: &Session, facts: &Facts) -> Result<(), Error> {
 
 fn takes_away(session: &Session, command: &str) -> Error {
     Error::unsupported(format!(
-        "node {} does not let anybody run {command}, as managed services do; nothing changed; rotate through the \
-         service's own interface",
-        session.node
+        "node {} does not let anybody run {command}, as managed services do; nothing changed; on ElastiCache use the \
+         strategy `{}` or `{}`, elsewhere the service's own interface",
+        session.node,
+        elasticache::USER,
+        elasticache::AUTH_TOKEN
     ))
 }
 

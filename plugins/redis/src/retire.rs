@@ -142,7 +142,7 @@ fn prove_dead(ctx: &Context, place: &Place, old: &Login) -> Result<(), Error> {
 }
 
 /// If AWSCURRENT were dead somewhere, the value to retire could be the one that still works there.
-fn kept(mut error: Error) -> Error {
+pub(crate) fn kept(mut error: Error) -> Error {
     if error.kind == ErrorKind::Auth {
         error.message = format!(
             "{}; the value to retire may be the one that still works there, so it was kept",
@@ -154,12 +154,12 @@ fn kept(mut error: Error) -> Error {
 
 /// Somebody has put the old password back by hand: then it is not superseded any more, and what AWSCURRENT holds is
 /// never killed.
-fn in_use_again() -> Outcome {
+pub(crate) fn in_use_again() -> Outcome {
     let summary = "AWSCURRENT holds this very user and password, so there is nothing to retire";
     Outcome::new(Status::Unchanged).finding(note("in-use-again", summary.to_owned()))
 }
 
-fn sessions_ended(session: &Session, user: &str, ended: u64) -> Finding {
+pub(crate) fn sessions_ended(session: &Session, user: &str, ended: u64) -> Finding {
     note(
         "sessions-ended",
         format!(

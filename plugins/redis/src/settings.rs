@@ -44,7 +44,9 @@ pub(crate) const SECRET_SCHEMA: &str = r#"{
     "password": { "type": "string", "minLength": 1, "maxLength": 512 },
     "previous_password": { "type": "string" },
     "rotation_timestamp": { "type": "string" },
-    "masterarn": { "type": "string" }
+    "masterarn": { "type": "string" },
+    "user_arn": { "type": "string" },
+    "replication_group_id": { "type": "string" }
   },
   "examples": [
     { "host": "redis.example.com", "port": 6379, "username": "app", "password": "made-up-password-1" }

@@ -208,7 +208,13 @@ fn a_service_that_takes_acl_or_config_away_is_named_as_such() {
         (error.kind, error.applied),
         (ErrorKind::Unsupported, Applied::No)
     );
-    assert!(error.message.contains("managed services"), "{error}");
+    for words in [
+        "managed services",
+        "elasticache-user",
+        "elasticache-auth-token",
+    ] {
+        assert!(error.message.contains(words), "{error}");
+    }
 
     // Without CONFIG users can be changed and kept all the same, where there is an ACL file.
     let server = without("CONFIG");

@@ -4,6 +4,7 @@
 
 mod common;
 mod dual;
+mod elasticache;
 mod faults;
 mod gates;
 mod replication;
