@@ -13,6 +13,7 @@ mod canary;
 mod configuration;
 mod credentials;
 mod database;
+mod elasticache;
 mod endurance;
 mod examples;
 mod failover;

@@ -61,6 +61,16 @@ const DUAL_KILLED: &[&str] = &[
     "two passwords of a Redis user, killed at the trail",
     "two passwords of a Redis user, killed on the wire",
 ];
+const MANAGED_KILLED: &[&str] = &[
+    "two passwords of an ElastiCache user, killed at the trail",
+    "two passwords of an ElastiCache user, killed on the wire",
+    "two AUTH tokens of ElastiCache, killed at the trail",
+    "two AUTH tokens of ElastiCache, killed on the wire",
+];
+const MANAGED_USED: &[&str] = &[
+    "two passwords of an ElastiCache user, killed at the trail",
+    "two AUTH tokens of ElastiCache, killed at the trail",
+];
 const KEY_RING_KILLED: &[&str] = &[
     "a key ring, killed at the trail",
     "a declaration, killed at the trail",
@@ -157,6 +167,15 @@ pub(crate) const ROWS: &[Row] = &[
                 "failed",
                 &["two passwords of a Redis user, killed at the trail"],
             ),
+        ],
+    ),
+    row(
+        "Likewise with two passwords of an ElastiCache user, and two AUTH tokens",
+        "the same kills within each effect, and at points of the requests to its API",
+        &[
+            varying("kills", MANAGED_KILLED),
+            varying("logins", MANAGED_USED),
+            varying("failed", MANAGED_USED),
         ],
     ),
     row(

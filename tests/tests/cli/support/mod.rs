@@ -3,6 +3,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod festival;
+pub(crate) mod managed;
 pub(crate) mod served;
 pub(crate) mod terminal;
 
@@ -117,6 +118,14 @@ impl Workspace {
         let store =
             "[store]\nkind = \"embedded\"\npath = \"store.db\"\nmaster_key_file = \"master.key\"\n";
         fs::write(self.path("keyturn.toml"), format!("{store}{tables}")).unwrap();
+    }
+
+    /// From now on commands find this in their environment, beside nothing of ours.
+    pub(crate) fn surround(&self, environment: &[(&str, &str)]) {
+        let pairs = environment.iter();
+        *self.environment.lock().unwrap() = pairs
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
     }
 
     /// Runs a command to its end.
@@ -308,10 +317,12 @@ impl Workspace {
     }
 
     pub(crate) fn audit(&self) -> String {
-        let trail = if self.environment.lock().unwrap().is_empty() {
-            "store.audit.jsonl"
-        } else {
+        let environment = self.environment.lock().unwrap();
+        let is_on_aws = environment.iter().any(|(name, _)| name == "KEYTURN_STORE");
+        let trail = if is_on_aws {
             "keyturn.audit.jsonl"
+        } else {
+            "store.audit.jsonl"
         };
         fs::read_to_string(self.path(trail)).unwrap_or_default()
     }
