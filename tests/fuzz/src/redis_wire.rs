@@ -1,10 +1,12 @@
 //! What a Redis server sends: replies end where they say, whole or byte by byte, nothing that a server announces is
-//! believed before it arrives, and no test passes unless a wrong password was refused first. It panics otherwise.
+//! believed before it arrives, and no test passes unless a wrong password was refused first. What ElastiCache's API
+//! answers: on its word alone nothing is done or passed. It panics otherwise.
 
 use keyturn_plugin_redis::Redis;
 use keyturn_plugin_redis::resp::{self, ELEMENTS_MAX, Replies, Reply};
 use keyturn_sdk::endpoint::Security;
-use keyturn_sdk::{Applied, Error, RetireRequest, Rotator, fake};
+use keyturn_sdk::http::{Request, Response};
+use keyturn_sdk::{Applied, Error, RetireRequest, Rotator, Status, fake};
 
 use crate::repeating_server::RepeatingServer;
 
@@ -12,9 +14,25 @@ const PASSWORD: &str = "pencil-pencil";
 const SECRET: &str = r#"{"host":"cache","password":"pencil-pencil"}"#;
 const NAMED: &str = r#"{"host":"cache","username":"app","password":"pencil-pencil"}"#;
 
+const MANAGED: [(&str, &str); 2] = [
+    (
+        "elasticache-user",
+        r#"{"username":"app","password":"pencil-pencil-pencil","user_arn":"arn:aws:elasticache:r:1:user:app"}"#,
+    ),
+    (
+        "elasticache-auth-token",
+        r#"{"password":"pencil-pencil-pencil","replication_group_id":"cache"}"#,
+    ),
+];
+
 pub(crate) fn run(input: &[u8]) {
     check_framing(input);
     check_command(input);
+    for (strategy, secret) in MANAGED {
+        for status in [200, 400, 503] {
+            check_api(input, status, strategy, secret);
+        }
+    }
     for strategy in ["dual", "single"] {
         for secret in [SECRET, NAMED] {
             check_plugin(input, strategy, secret);
@@ -121,6 +139,45 @@ fn check_plugin(input: &[u8], strategy: &str, secret: &str) {
     }
 }
 
+/// The whole plugin against an API that says just this, where no node can be asked.
+fn check_api(input: &[u8], status: u16, strategy: &str, secret: &str) {
+    let _host = answering(input, status);
+    let ctx = fake::context(strategy, secret);
+    let candidate = fake::version("candidate", &secret.replace("pencil-", "other-"));
+    let request = RetireRequest {
+        subject: candidate.clone(),
+        end_sessions_older_than_ms: None,
+    };
+    for answer in [
+        Redis::set(&ctx, &candidate),
+        Redis::test(&ctx, &candidate),
+        Redis::retire(&ctx, &request),
+    ] {
+        match answer {
+            Ok(outcome) => assert!(matches!(outcome.status, Status::Pending(_))),
+            Err(error) => {
+                assert!(matches!(error.applied, Applied::No), "nothing was sent");
+                check_error(&error);
+            }
+        }
+    }
+    assert!(Redis::probe(&ctx, &candidate).is_err(), "nobody was asked");
+    assert!(Redis::check(&ctx).is_ok(), "a finding tells it");
+}
+
+fn answering(input: &[u8], status: u16) -> fake::Installed {
+    let body = input.to_vec();
+    let api = move |_: &Request| {
+        Ok(Response {
+            status,
+            headers: Vec::new(),
+            body: body.clone(),
+        })
+    };
+    let host = fake::Host::new().signed_http("elasticache", "elasticache", api);
+    host.install()
+}
+
 fn check_error(error: &Error) {
     assert!(!format!("{error:?}").contains(PASSWORD), "{error:?}");
 }
@@ -165,5 +222,19 @@ mod tests {
         let _host = on(input("set-that-changes"));
         let outcome = Redis::set(&ctx, &candidate).expect("it is changed");
         assert!(matches!(outcome.members[0].applied, Applied::Yes));
+    }
+
+    /// Nor would one in which ElastiCache says nothing that is understood.
+    #[test]
+    fn the_corpus_has_changes_of_elasticaches_that_are_under_way() {
+        let inputs = crate::corpus::inputs("redis_wire");
+        let names = ["elasticache-user-modifying", "elasticache-token-rotating"];
+        for (wanted, (strategy, secret)) in names.into_iter().zip(MANAGED) {
+            let found = inputs.iter().find(|(name, _)| name == wanted);
+            let _host = answering(&found.expect("it is in the corpus").1, 200);
+            let ctx = fake::context(strategy, secret);
+            let outcome = Redis::test(&ctx, &ctx.current).expect("it is understood");
+            assert!(matches!(outcome.status, Status::Pending(_)), "{wanted}");
+        }
     }
 }
