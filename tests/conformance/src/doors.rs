@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use keyturn_runtime::{
     EndpointGrant, EndpointManifest, EndpointSource, Grant, LimitsOverride, Manifest, Resolver,
-    Resolving,
+    Resolving, TlsMode,
 };
 
 use crate::gate::{Gate, Wire};
@@ -146,6 +146,11 @@ impl Doors {
             server_name: scene.tls.server_name.clone(),
             ..EndpointGrant::default()
         };
+        if endpoint.sign.is_some() {
+            // Nothing is signed for a server that nobody has verified, whatever the others are.
+            grant.tls = grant.tls.max(TlsMode::VerifyCa);
+            grant.sign = true;
+        }
         let own: Vec<_> = own.iter().map(|own| Address::parse(own, None)).collect();
         let servers = match &endpoint.from {
             EndpointSource::Grant => {

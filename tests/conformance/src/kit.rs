@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use keyturn_runtime::{
-    CallError, ErrorKind, LogRecord, LogSink, Origin, Plugin, PluginSource, Runtime,
+    Applied, CallError, ErrorKind, LogRecord, LogSink, Origin, Plugin, PluginSource, Runtime,
     RuntimeOptions, Strategy,
 };
 use keyturn_store::{SecretName, SecretStore, VersionId, Which};
@@ -61,12 +61,16 @@ pub async fn check(
 ) -> Report {
     let (watch, said) = (Arc::new(Watch::default()), Said::default());
     let routes = Arc::new(Routes::default());
-    let runtime = Runtime::new(RuntimeOptions {
+    let mut options = RuntimeOptions {
         log: Arc::new(said.clone()),
         resolver: routes.clone(),
         watch: Some(watch.clone()),
         ..RuntimeOptions::default()
-    });
+    };
+    if let Some(identity) = stage.identity() {
+        options.identity = identity;
+    }
+    let runtime = Runtime::new(options);
     let (began, bytes) = (Instant::now(), wasm.len());
     let source = PluginSource::Bytes {
         name: label.to_owned(),
@@ -281,7 +285,7 @@ impl Kit<'_> {
     pub(crate) fn own_error(&self, cause: String) -> CallError {
         CallError {
             kind: ErrorKind::Other,
-            applied: keyturn_runtime::Applied::No,
+            applied: Applied::No,
             retryable: false,
             retry_after_ms: None,
             code: Some(OWN.to_owned()),
@@ -308,6 +312,15 @@ impl Kit<'_> {
 }
 
 const OWN: &str = "conformance";
+
+/// What was pending before may have been applied, whatever a later call says of itself.
+pub(crate) fn in_doubt(error: CallError) -> CallError {
+    let applied = match error.applied {
+        Applied::No => Applied::Unknown,
+        applied => applied,
+    };
+    CallError { applied, ..error }
+}
 
 /// What was said, in the order in which it was.
 #[derive(Clone, Default)]

@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use keyturn_runtime::{EndpointManifest, EndpointSource, InputRequest, Manifest, Plugin, TlsMode};
+use keyturn_runtime::{
+    AwsIdentity, EndpointManifest, EndpointSource, InputRequest, Manifest, Plugin, TlsMode,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -135,6 +137,7 @@ pub struct Sample {
     scene: Mutex<Option<Scene>>,
     /// Given in turn, from the first again after the last.
     answers: Mutex<VecDeque<Answers>>,
+    identity: Option<Arc<dyn AwsIdentity>>,
 }
 
 impl Sample {
@@ -144,7 +147,15 @@ impl Sample {
             has_target: false,
             scene: Mutex::default(),
             answers: Mutex::default(),
+            identity: None,
         }
+    }
+
+    /// Signs with this what the plugin's manifest wants signed.
+    #[must_use]
+    pub fn signing_with(mut self, identity: Arc<dyn AwsIdentity>) -> Self {
+        self.identity = Some(identity);
+        self
     }
 
     /// The example of the plugin's secret schema.
@@ -210,6 +221,7 @@ impl Sample {
             has_target: !targets.is_empty(),
             scene: Mutex::new(Some(scene)),
             answers: Mutex::new(written.answers.into()),
+            identity: None,
         })
     }
 }
@@ -421,6 +433,10 @@ impl Stage for Sample {
         };
         answers.push_back(answer.clone());
         Ok(answer)
+    }
+
+    fn identity(&self) -> Option<Arc<dyn AwsIdentity>> {
+        self.identity.clone()
     }
 
     /// The next check starts with what this one has left at the target.

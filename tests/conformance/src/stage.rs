@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use keyturn_runtime::{InputRequest, TlsMode};
+use keyturn_runtime::{AwsIdentity, InputRequest, TlsMode};
 use serde_json::Value;
 
 /// What one check starts with.
@@ -59,6 +60,11 @@ pub trait Stage: Send + Sync {
     /// # Errors
     /// Why there is no (further) answer.
     fn answers(&self, asked: &InputRequest) -> Result<Answers, String>;
+
+    /// With what requests are signed that the plugin's manifest wants signed. `None`: nothing is.
+    fn identity(&self) -> Option<Arc<dyn AwsIdentity>> {
+        None
+    }
 
     /// Told what AWSCURRENT holds after a check.
     fn leave(&self, _current: &str) {}

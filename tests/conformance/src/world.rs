@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::doors::Doors;
 use crate::gate::{Gate, Manner, Wire};
-use crate::kit::{Kit, Stop, lock};
+use crate::kit::{Kit, Stop, in_doubt, lock};
 use crate::stage::{Answers, Scene};
 use crate::value;
 
@@ -35,6 +35,7 @@ const BUDGET: Duration = Duration::from_secs(30);
 /// The grace of rotations under check, longer than tokens live; they end it themselves where they have to.
 pub(crate) const GRACE_SECONDS: u64 = 30 * 86_400;
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+const ATTEMPTS_MAX: u32 = 3;
 /// How long a plugin may ask for patience.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -331,7 +332,16 @@ impl<'k> World<'k> {
             .await
     }
 
+    /// Again, as the engine does, where the plugin names a pause.
     pub(crate) async fn probe(&self, call: &Call, subject: &Version) -> Answer<Verdict> {
+        for _ in 1..ATTEMPTS_MAX {
+            let answer = self.kit.hear(self.granted.probe(call, subject).await);
+            let pause_ms = answer.as_ref().err().and_then(|error| error.retry_after_ms);
+            let Some(pause_ms) = pause_ms else {
+                return answer;
+            };
+            tokio::time::sleep(Duration::from_millis(pause_ms).min(RETRY_PAUSE_MAX)).await;
+        }
         self.kit.hear(self.granted.probe(call, subject).await)
     }
 
@@ -355,7 +365,7 @@ impl<'k> World<'k> {
 
     /// Calls again for as long as the plugin asks for patience, as the engine does.
     async fn patiently(&self, call: impl AsyncFn() -> Answer<Outcome>) -> Answer<Outcome> {
-        let began = Instant::now();
+        let (began, mut is_later) = (Instant::now(), false);
         loop {
             let answer = self.kit.hear(call().await);
             let Ok(Outcome {
@@ -363,8 +373,9 @@ impl<'k> World<'k> {
                 ..
             }) = answer
             else {
-                return answer;
+                return answer.map_err(|error| if is_later { in_doubt(error) } else { error });
             };
+            is_later = true;
             if began.elapsed() > PATIENCE {
                 return Err(self.kit.own_error("it keeps asking for patience".into()));
             }

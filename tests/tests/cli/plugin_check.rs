@@ -323,7 +323,10 @@ fn a_wrong_target_or_sample_is_named_without_its_secrets() {
         ),
         (
             r#"{"endpoints":{"node":["localhost:1"]}}"#,
-            ["\"node\", which nothing", "known endpoints are nodes"],
+            [
+                "\"node\", which nothing",
+                "known endpoints are elasticache, nodes",
+            ],
         ),
         ("[]", ["line 1", "it is a JSON object with secret"]),
         (

@@ -4,5 +4,6 @@
 mod broken;
 mod door;
 mod first_party;
+mod managed;
 mod support;
 mod vendors;

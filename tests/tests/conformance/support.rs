@@ -1,10 +1,10 @@
 //! A stage of closures, and how a report is read.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use keyturn_conformance::{Answers, Report, Ruling, Scene, Stage, check};
-use keyturn_runtime::InputRequest;
+use keyturn_runtime::{AwsIdentity, InputRequest};
 
 pub(crate) type Switch = Box<dyn Fn(bool) + Send + Sync>;
 
@@ -20,6 +20,7 @@ pub(crate) struct Place {
     pub(crate) lag: Option<Switch>,
     /// Checks that are not made.
     pub(crate) left_out: Vec<&'static str>,
+    pub(crate) identity: Option<Arc<dyn AwsIdentity>>,
 }
 
 impl Place {
@@ -33,6 +34,7 @@ impl Place {
             open_to_all: None,
             lag: None,
             left_out: Vec::new(),
+            identity: None,
         }
     }
 }
@@ -52,6 +54,10 @@ impl Stage for Place {
 
     fn answers(&self, asked: &InputRequest) -> Result<Answers, String> {
         Ok((self.answer)(asked))
+    }
+
+    fn identity(&self) -> Option<Arc<dyn AwsIdentity>> {
+        self.identity.clone()
     }
 
     fn leave(&self, current: &str) {

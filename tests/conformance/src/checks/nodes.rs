@@ -1,6 +1,6 @@
 //! Checks of plugins that talk to several nodes.
 
-use keyturn_runtime::{EndpointSource, Liveness, Status, Version};
+use keyturn_runtime::{EndpointSource, Liveness, Protocol, Status, Version};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -135,7 +135,9 @@ fn list(world: &World<'_>) -> Option<String> {
 pub(crate) async fn lagging_replica(world: &World<'_>) -> Checked {
     // Beside the one that values name, the operator may name others.
     let readers = world.manifest().endpoints.iter().filter(|(_, endpoint)| {
-        endpoint.optional && matches!(endpoint.from, EndpointSource::Grant)
+        // A service's API has no replica.
+        let has_nodes = endpoint.protocol != Protocol::Https;
+        endpoint.optional && has_nodes && matches!(endpoint.from, EndpointSource::Grant)
     });
     let is_granted = readers
         .into_iter()

@@ -1,6 +1,6 @@
 //! `keyturn plugin check`: whether a plugin may hold production credentials, by the conformance kit.
 
-use std::{fs::File, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{fs::File, io::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 use keyturn_conformance::{Entry, Report, Ruling, Sample, SampleError, Target, Verdict, check};
@@ -8,6 +8,7 @@ use keyturn_conformance::{Entry, Report, Ruling, Sample, SampleError, Target, Ve
 use crate::{
     cli::{CheckPlugin, Global},
     exit::{Code, Failure},
+    identity::DefaultIdentity,
     output,
     plugins::Plugins,
     session::refuse,
@@ -31,6 +32,7 @@ pub(crate) async fn run(
         Err(SampleError::NoExample) => Sample::none(),
         sample => sample.map_err(refuse)?,
     };
+    let sample = sample.signing_with(Arc::new(DefaultIdentity::default()));
     let files = [
         open(arguments.json_file.as_ref())?,
         open(arguments.junit.as_ref())?,
