@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use keyturn_engine::RunFailure;
 use keyturn_runtime::{
     Applied, CallError, ErrorKind, LogRecord, LogSink, Origin, Plugin, PluginSource, Runtime,
     RuntimeOptions, Strategy,
@@ -300,14 +301,28 @@ impl Kit<'_> {
         // The kit has no answer for the plugin, or its grant does not lead where the value does.
         let is_own = error.code.as_deref() == Some(OWN)
             || error.origin == Origin::Host && error.kind == ErrorKind::Denied;
-        // What the sample may do at the target is not the plugin's fault either.
-        if is_own || error.kind == ErrorKind::Permission {
+        // What the sample may do at the target, and how that was started, is not the plugin's fault either.
+        let is_the_stages =
+            [ErrorKind::Permission, ErrorKind::InvalidSettings].contains(&error.kind);
+        if is_own || is_the_stages {
             return Stop::NotCovered(format!(
                 "{call} needs more than it was given: {}",
                 error.message
             ));
         }
         Stop::Failed(format!("{call} failed ({}): {}", error.kind, error.message))
+    }
+
+    /// The same of a run.
+    pub(crate) fn stop_of(&self, run: &str, failure: &RunFailure) -> Stop {
+        let kind = failure
+            .problem
+            .as_ref()
+            .map(|problem| problem.kind.as_str());
+        if matches!(kind, Some("permission" | "invalid-settings")) {
+            return Stop::NotCovered(format!("{run} needs more than it was given: {failure}"));
+        }
+        Stop::Failed(format!("{run} failed: {failure}"))
     }
 }
 

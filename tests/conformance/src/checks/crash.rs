@@ -143,7 +143,7 @@ async fn deliver(world: &World<'_>, step: Step, token: &VersionId) -> Checked {
     match world.run(Goal::Step { step, token }, None).await {
         Ok((Ended::Stepped(_) | Ended::Promoted { .. } | Ended::AlreadyCurrent, _)) => Ok(()),
         Ok((ended, _)) => Err(Stop::failed(format!("{name} ended as {}", word(&ended)))),
-        Err(failure) => Err(Stop::failed(format!("{name} failed: {failure}"))),
+        Err(failure) => Err(world.kit.stop_of(name, &failure)),
     }
 }
 
@@ -194,7 +194,7 @@ pub(crate) fn is_promoted(world: &World<'_>, ended: Result<Ended, Box<RunFailure
             "a rotation ended as {}",
             word(&ended)
         ))),
-        Err(failure) => Err(Stop::failed(format!("a rotation failed: {failure}"))),
+        Err(failure) => Err(world.kit.stop_of("a rotation", &failure)),
     }
 }
 
@@ -214,7 +214,7 @@ async fn retire(world: &World<'_>) -> Checked {
             "a retirement ended as {}",
             word(&ended)
         ))),
-        Err(failure) => Err(Stop::failed(format!("a retirement failed: {failure}"))),
+        Err(failure) => Err(world.kit.stop_of("a retirement", &failure)),
     }
 }
 
