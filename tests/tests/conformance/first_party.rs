@@ -11,7 +11,7 @@ use keyturn_runtime::TlsMode;
 use serde_json::{Value, json};
 
 use crate::support::{Place, checked, is_fit, shipped};
-use crate::vendors;
+use crate::{managed, vendors};
 
 const PASSWORD: &str = "first-Password/of the+application=42";
 const ADMIN_PASSWORD: &str = "rotation-Admin/of the+festival=4711";
@@ -64,7 +64,10 @@ strategies! {
 }
 
 fn all_strategies() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    STRATEGIES.iter().chain(vendors::STRATEGIES)
+    STRATEGIES
+        .iter()
+        .chain(vendors::STRATEGIES)
+        .chain(managed::STRATEGIES)
 }
 
 /// `open`: the checks that nobody can make there.

@@ -13,6 +13,11 @@ use serde_json::{Value, json};
 use crate::first_party::{Trust, shipped_is_fit};
 use crate::support::Place;
 
+pub(crate) const STRATEGIES: &[(&str, &str)] = &[
+    ("redis", "elasticache-user"),
+    ("redis", "elasticache-auth-token"),
+];
+
 const PASSWORD: &str = "First-password-of-the-managed-cache";
 const GROUP: &str = "festival-cache";
 
@@ -129,5 +134,5 @@ fn is_fit(strategy: &str, value: &Value, others: Option<[Value; 2]>, open: &[&st
             });
         }));
     }
-    shipped_is_fit("redis", &place, open);
+    shipped_is_fit("redis", strategy, &place, open);
 }
