@@ -1,5 +1,6 @@
 //! What there is: secrets and versions.
 
+use keyturn_store::SecretName;
 use keyturn_store::service::filter::{Filter, FilterKey};
 use keyturn_store::service::{ListQuery, Page, SortBy, paging};
 use serde_json::{Value, json};
@@ -65,15 +66,11 @@ pub(super) fn query(call: &Call<'_>, most: i64) -> Answer<ListQuery> {
     })
 }
 
-/// A page may have fewer entries than it could: what the key may not see is left out of it.
+/// What the key may not see is not there: not on the page, nor in what the page says of the next one.
 pub(super) async fn page(call: &Call<'_>, query: ListQuery) -> Answer<Page> {
-    let mut page = call.options().store.records(query).await?;
-    page.records.retain(|record| {
-        call.key
-            .grant
-            .allows_secret(record.description.name.as_str())
-    });
-    Ok(page)
+    let grant = call.key.grant.clone();
+    let is_visible = move |name: &SecretName| grant.allows_secret(name.as_str());
+    Ok(call.options().store.records(query, is_visible).await?)
 }
 
 pub(super) fn say_next(answer: &mut Value, token: Option<String>) {

@@ -3,7 +3,9 @@
 use harness::endpoint::Endpoint;
 use serde_json::{Value, json};
 
-use crate::support::{ask, done, token};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::support::{ask, ask_as, done, token};
 
 async fn stocked() -> Endpoint {
     let endpoint = Endpoint::start().await.unwrap();
@@ -177,4 +179,41 @@ async fn versions_are_listed_and_deprecated_ones_on_request() {
     )
     .await;
     assert_eq!(absent.code(), "ResourceNotFoundException");
+}
+
+/// Pages of one, in each order, by a key that sees two of three secrets; filters ask for what it does not see.
+#[tokio::test]
+async fn a_list_says_nothing_of_what_a_key_may_not_see() {
+    let endpoint = stocked().await;
+    let ask = async |operation, body: &Value| {
+        let answered = ask_as(&endpoint, &endpoint.reader, operation, body).await;
+        assert_eq!(answered.status, 200, "{}", answered.body);
+        answered.body
+    };
+    for (by, order) in [
+        ("name", "asc"),
+        ("name", "desc"),
+        ("created-date", "asc"),
+        ("created-date", "desc"),
+    ] {
+        let mut body = json!({"SortBy": by, "SortOrder": order, "MaxResults": 1});
+        let mut pages = Vec::new();
+        loop {
+            let page = ask("ListSecrets", &body).await;
+            pages.push(names(&page).join(" "));
+            let Some(token) = page["NextToken"].as_str() else {
+                break;
+            };
+            let said = URL_SAFE_NO_PAD.decode(token).unwrap();
+            assert!(!String::from_utf8(said).unwrap().contains("staging"));
+            body["NextToken"] = json!(token);
+        }
+        pages.sort();
+        assert_eq!(pages, ["prod/cache", "prod/database"], "{by} {order}");
+    }
+    for (key, value) in [("name", "staging/"), ("all", "rehearsed")] {
+        let filters = json!([{"Key": key, "Values": [value]}]);
+        let listed = json!({"Filters": filters, "MaxResults": 1});
+        assert_eq!(ask("ListSecrets", &listed).await, json!({"SecretList": []}));
+    }
 }

@@ -150,7 +150,7 @@ async fn state(store: &EmbeddedStore) -> Vec<(SecretRecord, Option<String>)> {
         ..ListQuery::default()
     };
     let mut state = Vec::new();
-    for mut record in store.records(query).await.unwrap().records {
+    for mut record in store.records(query, |_| true).await.unwrap().records {
         assert_eq!(record.arn_suffix.len(), 6);
         record.arn_suffix.clear();
         let policy = match record.deletion {

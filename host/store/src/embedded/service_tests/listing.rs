@@ -30,7 +30,7 @@ fn sorted(sort_by: SortBy, descending: bool) -> ListQuery {
 
 /// The names of one page.
 async fn names(bench: &Bench, query: ListQuery) -> (Vec<String>, Option<String>) {
-    let page = bench.store.records(query).await.unwrap();
+    let page = bench.store.records(query, |_| true).await.unwrap();
     let names = page.records.iter();
     let names = names.map(|record| record.description.name.as_str().to_owned());
     (names.collect(), page.next_token)
@@ -62,7 +62,7 @@ async fn secrets_are_listed_in_four_orders() {
     }
     let records = bench
         .store
-        .records(ListQuery::default())
+        .records(ListQuery::default(), |_| true)
         .await
         .unwrap()
         .records;
@@ -119,7 +119,7 @@ async fn a_list_shows_what_its_filters_let_through() {
     let wrong = filter(FilterKey::Name, "*");
     let error = bench
         .store
-        .records(query(vec![name, wrong]))
+        .records(query(vec![name, wrong]), |_| true)
         .await
         .unwrap_err();
     assert_eq!(error.code(), "InvalidParameterException");
@@ -132,7 +132,7 @@ async fn pages_neither_repeat_nor_leave_out_what_stays() {
         (SortBy::Created, true),
         (SortBy::Name, false),
         (SortBy::Name, true),
-        // All of them were never read: only the order of creation parts them.
+        // All of them were never read: only their names part them.
         (SortBy::Accessed, false),
         (SortBy::Accessed, true),
     ] {
@@ -185,7 +185,7 @@ async fn a_token_belongs_to_its_list() {
             token: token.clone(),
             ..query
         };
-        let error = bench.store.records(query).await.unwrap_err();
+        let error = bench.store.records(query, |_| true).await.unwrap_err();
         assert_eq!(error.code(), "InvalidNextTokenException");
         assert_eq!(error.client_message(), "Invalid token.");
     }
@@ -194,7 +194,33 @@ async fn a_token_belongs_to_its_list() {
             limit,
             ..ListQuery::default()
         };
-        let error = bench.store.records(query).await.unwrap_err();
+        let error = bench.store.records(query, |_| true).await.unwrap_err();
         assert_eq!(error.code(), "InvalidParameterException");
     }
+}
+
+#[tokio::test]
+async fn what_is_hidden_leaves_no_gap_and_no_trace() {
+    let bench = Bench::new();
+    for name in ["a", "hidden-b", "c", "hidden-d"] {
+        create(&bench, name, plain()).await;
+    }
+    let mut seen = Vec::new();
+    let mut token = None;
+    loop {
+        let query = ListQuery {
+            limit: 1,
+            token,
+            ..sorted(SortBy::Name, false)
+        };
+        let is_visible = |name: &SecretName| !name.as_str().starts_with("hidden");
+        let page = bench.store.records(query, is_visible).await.unwrap();
+        seen.push(page.records[0].description.name.to_string());
+        token = match page.next_token {
+            Some(next) => Some(next),
+            None => break,
+        };
+    }
+    // The last one is said to be the last.
+    assert_eq!(seen, ["a", "c"]);
 }
