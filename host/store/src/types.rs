@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ErrorKind, StoreError};
 use crate::limits;
 
-/// The name of a secret: 1 to 512 of the characters `A-Z a-z 0-9 / _ + = . @ -`.
+/// The name of a secret: 1 to 512 of the characters `A-Z a-z 0-9 / _ + = . @ - !`. AWS
+/// makes names with `!` for the secrets that its services manage (`rds!cluster-…`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SecretName(String);
@@ -24,12 +25,12 @@ impl SecretName {
     /// [`ErrorKind::InvalidParameter`] for an empty name, a longer one, or another character.
     pub fn new(name: impl Into<String>) -> Result<Self, StoreError> {
         let name = name.into();
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c);
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-!".contains(c);
         if let Some(wrong) = wrong_text(&name, 1..=limits::NAME_BYTES_MAX, allowed) {
             return Err(StoreError::new(
                 ErrorKind::InvalidParameter,
                 format!("this is not the name of a secret: {wrong}"),
-                "use 1 to 512 of the characters A-Z a-z 0-9 / _ + = . @ -",
+                "use 1 to 512 of the characters A-Z a-z 0-9 / _ + = . @ - !",
             ));
         }
         Ok(Self(name))
@@ -234,6 +235,7 @@ mod tests {
             "a",
             "festival-prod/database",
             "A_z0/+=.@-",
+            "rds!cluster-0123abcd",
             &"n".repeat(512),
         ] {
             assert_eq!(SecretName::new(good).unwrap().as_str(), good);
@@ -246,7 +248,7 @@ mod tests {
             "a:b",
             "\u{e4}",
             "a\n",
-            "a!",
+            "a?",
             &"n".repeat(513),
         ] {
             let error = SecretName::new(bad).unwrap_err();

@@ -137,6 +137,10 @@ impl AwsStore {
                 }
                 Err(error) => {
                     let fault = Fault::of(&error);
+                    // In a list, a secret may be gone by now; whoever described it hears of that without this.
+                    if fault.is(ErrorKind::NotFound) {
+                        return Ok(None);
+                    }
                     if fault.is(ErrorKind::AccessDenied) {
                         self.unlisted.store(true, Ordering::Relaxed);
                         return Ok(None);

@@ -190,6 +190,19 @@ async fn what_may_not_be_listed_is_described_by_its_labels() {
 }
 
 #[tokio::test]
+async fn a_list_shows_managed_secrets_and_outlives_one_that_goes_meanwhile() {
+    let secrets = ["rds!cluster-0123abcd", "gone"]
+        .map(|name| json!({"Name": name, "SecretVersionsToStages": {id(1).as_str(): [CURRENT]}}));
+    let listed = Reply::Json(json!({"SecretList": secrets}));
+    let versions = Reply::Json(json!({"Versions": [{"VersionId": id(1).as_str()}]}));
+    let endpoint = Endpoint::new([listed, versions, not_found()]).await;
+    let names: Vec<_> = endpoint.store.list().await.unwrap();
+    let names: Vec<_> = names.iter().map(|secret| secret.name.as_str()).collect();
+    assert_eq!(names, ["gone", "rds!cluster-0123abcd"]);
+    assert_eq!(endpoint.operations().len(), 3);
+}
+
+#[tokio::test]
 async fn listed_versions_come_in_the_order_of_their_dates() {
     let entry = |number, seconds| {
         let time = aws_sdk_secretsmanager::primitives::DateTime::from_secs(seconds);
