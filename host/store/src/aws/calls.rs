@@ -186,7 +186,10 @@ impl AwsStore {
                 }
                 Err(fault) if fault.is(ErrorKind::NotFound) => {
                     if !lag.wait().await {
-                        self.recent.give_up(name, pending);
+                        // Where nobody waits, a later invocation may have to.
+                        if !patience.is_zero() {
+                            self.recent.give_up(name, pending);
+                        }
                         return Ok(false);
                     }
                 }

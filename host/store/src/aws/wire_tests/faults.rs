@@ -301,3 +301,20 @@ async fn a_pending_version_is_waited_for_only_where_it_may_have_a_value() {
         endpoint.operations();
     }
 }
+
+/// createSecret expects an empty version and waits for nothing; the steps behind it do, in the same process.
+#[tokio::test]
+async fn not_waiting_once_is_no_reason_never_to_wait() {
+    let replies = [not_found(), not_found(), value(2, "v2", &[PENDING])];
+    let endpoint = Endpoint::new(replies).await;
+    for (patience_ms, has_value) in [(0, false), (2_000, true)] {
+        let store = endpoint.store.within(Invocation {
+            pending_patience: Duration::from_millis(patience_ms),
+            ..Invocation::default()
+        });
+        let seen = seen(&[(CURRENT, 1), (PENDING, 2)]);
+        let described = store.complete(seen, Some(Vec::new())).await.unwrap();
+        assert_eq!(described.version(&id(2)).unwrap().has_value, has_value);
+    }
+    endpoint.operations();
+}
