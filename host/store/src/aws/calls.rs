@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::described::{Seen, milliseconds};
 use super::errors::{Action, Fault};
+use super::options::NoClearText;
 use super::recent::LAG_MAX;
 use super::tags::Tags;
 use super::{ATTEMPTS_MAX, AwsStore, PAUSE_FIRST, PAUSE_MAX};
@@ -60,6 +61,7 @@ impl AwsStore {
         Config::builder()
             .timeout_config(timeouts)
             .retry_config(retries)
+            .interceptor(NoClearText)
     }
 
     /// The secret without values, as it was after this store's own writes.

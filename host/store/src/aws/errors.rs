@@ -8,6 +8,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
+use super::options::WrongEndpoint;
 use crate::error::{ErrorKind, StoreError};
 use crate::types::SecretName;
 
@@ -51,6 +52,8 @@ pub(super) enum Fault {
     Unreadable,
     /// Nobody gave credentials, so nothing was sent.
     NoCredentials { cause: String },
+    /// It would have gone where it must not go, so nothing was sent.
+    Endpoint(WrongEndpoint),
     /// The request could not be made.
     Unsendable { cause: String },
 }
@@ -62,6 +65,9 @@ impl Fault {
     {
         if let Some(cause) = no_credentials(error) {
             return Self::NoCredentials { cause };
+        }
+        if let Some(wrong) = chain(error).find_map(|cause| cause.downcast_ref()) {
+            return Self::Endpoint(*wrong);
         }
         match error {
             // A success that cannot be read.
@@ -95,7 +101,10 @@ impl Fault {
             | Self::Timeout
             | Self::Connection { .. }
             | Self::Unreadable => true,
-            Self::Refused { .. } | Self::NoCredentials { .. } | Self::Unsendable { .. } => false,
+            Self::Refused { .. }
+            | Self::NoCredentials { .. }
+            | Self::Endpoint(_)
+            | Self::Unsendable { .. } => false,
         }
     }
 
@@ -130,6 +139,10 @@ impl Fault {
                 ErrorKind::Unauthenticated,
                 format!("there are no AWS credentials: {cause}"),
             ),
+            Self::Endpoint(wrong) => {
+                let what = format!("{name} {what}: {wrong}");
+                return StoreError::new(ErrorKind::InvalidParameter, what, WrongEndpoint::NEXT);
+            }
             Self::Unsendable { cause } => (ErrorKind::Internal, cause.clone()),
         };
         let error = StoreError::new(kind, format!("{name} {what}: {said}"), next(kind, name));

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use aws_sdk_secretsmanager::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_secretsmanager::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_secretsmanager::error::BoxError;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{ErrorKind, StoreError};
@@ -73,20 +76,50 @@ impl fmt::Debug for RotationToken {
     }
 }
 
+/// Why values are not sent to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the endpoint of the store: {0}")]
+pub(super) struct WrongEndpoint(&'static str);
+
+impl WrongEndpoint {
+    pub(super) const NEXT: &str =
+        "give https://HOST[:PORT], or http:// to this machine itself, such as http://127.0.0.1:8200";
+}
+
+impl From<WrongEndpoint> for StoreError {
+    fn from(wrong: WrongEndpoint) -> Self {
+        let what = wrong.to_string();
+        Self::new(ErrorKind::InvalidParameter, what, WrongEndpoint::NEXT)
+    }
+}
+
+/// Looks at each request where it is about to go: AWS's own variables and profiles name endpoints, too, and nobody but
+/// the SDK reads all of them.
+#[derive(Debug)]
+pub(super) struct NoClearText;
+
+impl Intercept for NoClearText {
+    fn name(&self) -> &'static str {
+        "NoClearText"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        Ok(check_endpoint(context.request().uri())?)
+    }
+}
+
 /// Values travel to this address, so it is encrypted or does not leave the machine.
-pub(super) fn check_endpoint(url: &str) -> Result<(), StoreError> {
-    let wrong = |what: &str| {
-        StoreError::new(
-            ErrorKind::InvalidParameter,
-            format!("the endpoint of the store: {what}"),
-            "give https://HOST[:PORT], or http:// to this machine itself, such as http://127.0.0.1:8200",
-        )
-    };
+pub(super) fn check_endpoint(url: &str) -> Result<(), WrongEndpoint> {
     if url.starts_with("https://") {
         return Ok(());
     }
     let Some(rest) = url.strip_prefix("http://") else {
-        return Err(wrong("this is no address of Secrets Manager"));
+        return Err(WrongEndpoint("this is no address of Secrets Manager"));
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {
@@ -100,7 +133,9 @@ pub(super) fn check_endpoint(url: &str) -> Result<(), StoreError> {
     if local && !authority.contains('@') {
         Ok(())
     } else {
-        Err(wrong("secret values would cross a network in clear text"))
+        Err(WrongEndpoint(
+            "secret values would cross a network in clear text",
+        ))
     }
 }
 
@@ -143,8 +178,7 @@ mod tests {
             "127.0.0.1:8200",
             "",
         ] {
-            let error = check_endpoint(bad).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidParameter, "{bad}");
+            assert!(check_endpoint(bad).is_err(), "{bad}");
         }
     }
 }

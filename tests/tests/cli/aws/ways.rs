@@ -92,6 +92,11 @@ fn what_is_missing_is_said_before_anything_is_sent() {
     with(&[("AWS_REGION", "")]).failed(3, &["no AWS region is known", "AWS_REGION"]);
     let abroad = "http://secrets.internal:8465";
     with(&[("SECRETS_MANAGER_ENDPOINT", abroad)]).failed(3, &["in clear text"]);
+    let by_aws = [
+        ("SECRETS_MANAGER_ENDPOINT", ""),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://192.0.2.1:8465"),
+    ];
+    with(&by_aws).failed(4, &["in clear text", "nothing was changed"]);
     with(&[("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")])
         .failed(4, &["there are no AWS credentials", "nothing was changed"]);
     fs::write(

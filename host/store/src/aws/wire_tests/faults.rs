@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
-use aws_sdk_secretsmanager::config::Config;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Config, Credentials, Region};
 use serde_json::json;
 
-use super::{Endpoint, Reply, described, id, name, not_found, promote, seen, value};
-use crate::aws::Invocation;
+use super::{Endpoint, Reply, described, id, name, not_found, promote, put, seen, value};
+use crate::aws::{AwsStore, Invocation};
 use crate::error::{Changed, ErrorKind};
 use crate::labels::{CURRENT, PENDING};
 use crate::store::SecretStore;
@@ -153,6 +154,26 @@ async fn missing_credentials_are_told_from_a_missing_network() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error}");
     assert!(error.to_string().contains("nobody is here"), "{error}");
+}
+
+/// As where AWS_ENDPOINT_URL or a profile names it, which this store never reads.
+#[tokio::test]
+async fn nothing_is_sent_in_clear_text_wherever_the_endpoint_comes_from() {
+    let keys = Credentials::new("AKIDEXAMPLE", "secret-access-key", None, None, "test");
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(keys)
+        .region(Region::new("eu-west-1"))
+        .endpoint_url("http://192.0.2.1:8465");
+    let store = AwsStore::new(Client::from_conf(config.build()));
+    let began = Instant::now();
+    let error = put(&store, 1, &[CURRENT]).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.changed()),
+        (ErrorKind::InvalidParameter, Changed::No)
+    );
+    assert!(error.to_string().contains("in clear text"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(2));
 }
 
 #[tokio::test]

@@ -7,11 +7,12 @@ mod requests;
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use serde_json::{Value, json};
 
+use super::AwsStore;
 use super::described::Seen;
 use crate::error::StoreError;
 use crate::labels::CURRENT;
 use crate::store::SecretStore;
-use crate::types::{SecretName, VersionId};
+use crate::types::{Put, SecretName, VersionId};
 use endpoint::{Endpoint, Reply};
 
 fn name() -> SecretName {
@@ -63,6 +64,12 @@ fn seen(labels: &[(&str, u32)]) -> Seen {
         answer = answer.version_ids_to_stages(id(*number).as_str(), vec![(*label).to_owned()]);
     }
     Seen::of(&name(), answer.build()).unwrap()
+}
+
+/// Puts a version under these labels.
+async fn put(store: &AwsStore, number: u32, labels: &[&str]) -> Result<Put, StoreError> {
+    let (name, id, value) = (name(), id(number), "canary-value".into());
+    store.put(&name, &id, &value, labels).await
 }
 
 /// Moves AWSCURRENT from version 1 to version 2.
