@@ -29,7 +29,8 @@ const PUT: Action = Action::write("PutSecretValue");
 const TAG: Action = Action::write("TagResource");
 const UNTAG: Action = Action::write("UntagResource");
 
-/// One call of a store with all its requests, where nobody is in more of a hurry; and one request.
+/// One call of a store with all its requests, where nobody is in more of a hurry; and one request. A list takes as many
+/// calls as it has requests.
 const CALL_MAX: Duration = Duration::from_secs(20);
 const REQUEST_MAX: Duration = Duration::from_secs(5);
 /// The pause before a read that lags is repeated, at first; it doubles.
@@ -37,12 +38,29 @@ const LAG_PAUSE: Duration = Duration::from_millis(50);
 const PAGE: i32 = 100;
 
 impl AwsStore {
-    /// When the call that begins now has to be over.
+    /// The same store for the call that begins now: all its requests and pauses share one bound.
+    pub(super) fn for_one_call(&self) -> Self {
+        Self {
+            until: Some(self.until()),
+            ..self.clone()
+        }
+    }
+
+    /// When the call that is under way has to be over, or one that began now.
     pub(super) fn until(&self) -> Instant {
-        let own = Instant::now() + CALL_MAX;
-        self.invocation
-            .deadline
-            .map_or(own, |deadline| deadline.min(own))
+        self.until.unwrap_or_else(|| self.within_deadline(CALL_MAX))
+    }
+
+    /// So much later, or at the deadline of the invocation.
+    pub(super) fn within_deadline(&self, most: Duration) -> Instant {
+        let own = Instant::now() + most;
+        let deadline = self.invocation.deadline;
+        deadline.map_or(own, |deadline| deadline.min(own))
+    }
+
+    /// Patience with reads that lag, within the call.
+    pub(super) fn lag(&self, most: Duration) -> Lag {
+        Lag::until((Instant::now() + most).min(self.until()))
     }
 
     /// The same as the SDK understands it.
@@ -66,7 +84,7 @@ impl AwsStore {
 
     /// The secret without values, as it was after this store's own writes.
     pub(super) async fn look(&self, name: &SecretName) -> Result<Seen, StoreError> {
-        let mut lag = Lag::new(LAG_MAX.min(self.until().saturating_duration_since(Instant::now())));
+        let mut lag = self.lag(LAG_MAX);
         loop {
             let request = self.client.describe_secret().secret_id(name.as_str());
             let answer = request.customize().config_override(self.limits()).send();
@@ -178,7 +196,7 @@ impl AwsStore {
             true => Duration::ZERO,
             false => self.invocation.pending_patience,
         };
-        let mut lag = Lag::new(patience);
+        let mut lag = self.lag(patience);
         let which = Which::IdWithLabel(pending.clone(), labels::PENDING.to_owned());
         loop {
             match self.request_value(name, &which).await {
@@ -212,7 +230,7 @@ impl AwsStore {
         name: &SecretName,
         which: &Which,
     ) -> Result<StoredVersion, StoreError> {
-        let mut lag = Lag::new(LAG_MAX);
+        let mut lag = self.lag(LAG_MAX);
         loop {
             let expected = self.recent.expected(name, which);
             let (answer, is_expected) = match self.request_value(name, which).await {
@@ -339,9 +357,9 @@ pub(super) struct Lag {
 }
 
 impl Lag {
-    pub(super) fn new(patience: Duration) -> Self {
+    pub(super) fn until(until: Instant) -> Self {
         Self {
-            until: Instant::now() + patience,
+            until,
             pause: LAG_PAUSE,
         }
     }

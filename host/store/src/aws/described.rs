@@ -23,7 +23,7 @@ pub(super) struct Seen {
     /// The region that takes writes, where this one is a replica.
     pub(super) primary_region: Option<String>,
     pub(super) replicas: Vec<ReplicationStatusType>,
-    description: Option<String>,
+    pub(super) description: Option<String>,
     created_at_ms: u64,
     changed_at_ms: u64,
     rotation_enabled: Option<bool>,

@@ -18,7 +18,7 @@ mod wire_tests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use aws_config::BehaviorVersion;
@@ -47,6 +47,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 pub struct AwsStore {
     client: Client,
     invocation: Invocation,
+    /// When the call that is under way has to be over.
+    until: Option<Instant>,
     recent: Arc<Recent>,
     /// Writers of notes in this process take turns: between processes, tags know no compare-and-swap.
     notes_turn: Arc<tokio::sync::Mutex<()>>,
@@ -91,6 +93,7 @@ impl AwsStore {
         Self {
             client,
             invocation: Invocation::default(),
+            until: None,
             recent: Arc::default(),
             notes_turn: Arc::default(),
             unlisted: Arc::default(),
@@ -108,8 +111,8 @@ impl AwsStore {
 
     /// Whether a secret that could not be created is there because an earlier answer to this very call was lost.
     async fn is_made(&self, name: &SecretName, new: &NewSecret) -> Result<bool, StoreError> {
-        let described = self.describe(name).await?;
-        if described.description != new.description.clone().filter(|text| !text.is_empty()) {
+        let seen = self.look(name).await?;
+        if seen.description != new.description.clone().filter(|text| !text.is_empty()) {
             return Ok(false);
         }
         match self.read(name, &Which::Id(new.id.clone())).await {
@@ -140,10 +143,11 @@ impl AwsStore {
 impl SecretStore for AwsStore {
     async fn create_secret(&self, name: &SecretName, new: NewSecret) -> Result<(), StoreError> {
         rules::check_new_secret(&new)?;
-        match self.send_create(name, &new).await {
+        let call = self.for_one_call();
+        match call.send_create(name, &new).await {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                if self.is_made(name, &new).await? {
+                if call.is_made(name, &new).await? {
                     Ok(())
                 } else {
                     Err(rules::secret_exists(name))
@@ -156,8 +160,9 @@ impl SecretStore for AwsStore {
     }
 
     async fn describe(&self, name: &SecretName) -> Result<SecretDescription, StoreError> {
-        let (seen, listed) = tokio::join!(self.look(name), self.versions(name));
-        self.complete(seen?, listed?).await
+        let call = self.for_one_call();
+        let (seen, listed) = tokio::join!(call.look(name), call.versions(name));
+        call.complete(seen?, listed?).await
     }
 
     async fn list(&self) -> Result<Vec<SecretDescription>, StoreError> {
@@ -171,7 +176,7 @@ impl SecretStore for AwsStore {
     }
 
     async fn get(&self, name: &SecretName, which: &Which) -> Result<StoredVersion, StoreError> {
-        self.read(name, which).await
+        self.for_one_call().read(name, which).await
     }
 
     async fn put(
@@ -188,7 +193,8 @@ impl SecretStore for AwsStore {
         } else {
             labels
         };
-        if let Some(found) = self.stored(name, id).await? {
+        let call = self.for_one_call();
+        if let Some(found) = call.stored(name, id).await? {
             if found.value.expose_secret() != value.expose_secret() {
                 return Err(rules::version_exists(id));
             }
@@ -198,10 +204,10 @@ impl SecretStore for AwsStore {
                 abandoned: None,
             });
         }
-        let before = self.look(name).await?;
+        let before = call.look(name).await?;
         replicas::check_writable(&before)?;
         let after = rules::put(&before.held, id, labels)?;
-        let labels = self.send_put(name, id, value, labels).await?;
+        let labels = call.send_put(name, id, value, labels).await?;
         self.recent.fill(name, id);
         self.recent.put_labels(name, &before.held, &after.held);
         Ok(Put {
@@ -237,6 +243,7 @@ impl SecretStore for AwsStore {
         json: &str,
     ) -> Result<u64, StoreError> {
         rules::check_notes(json)?;
-        self.replace_notes(name, expected_revision, json).await
+        let call = self.for_one_call();
+        call.replace_notes(name, expected_revision, json).await
     }
 }

@@ -11,7 +11,7 @@ use super::described::Seen;
 use crate::error::{ErrorKind, StoreError};
 use crate::types::SecretName;
 
-/// How long a promotion waits for the copies.
+/// How long a promotion waits for the copies: on top of what its call may take, unless the invocation ends before.
 const IN_SYNC_MAX: Duration = Duration::from_secs(30);
 
 /// Says where a copy has to be changed instead.
@@ -36,10 +36,7 @@ impl AwsStore {
         name: &SecretName,
         mut seen: Seen,
     ) -> Result<(), StoreError> {
-        let left = self
-            .until()
-            .saturating_duration_since(std::time::Instant::now());
-        let mut lag = Lag::new(IN_SYNC_MAX.min(left));
+        let mut lag = Lag::until(self.within_deadline(IN_SYNC_MAX));
         while let Some(behind) = behind(&seen.replicas) {
             let region = behind.region().unwrap_or("another region");
             if behind.status() == Some(&StatusType::Failed) {

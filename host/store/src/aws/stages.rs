@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_secretsmanager::config::retry::RetryConfig;
 
-use super::calls::Lag;
 use super::errors::{Action, Fault};
 use super::recent::LAG_MAX;
 use super::{ATTEMPTS_MAX, AwsStore, PAUSE_FIRST, PAUSE_MAX, replicas};
@@ -27,7 +26,8 @@ impl AwsStore {
         to: Option<&VersionId>,
     ) -> Result<(), StoreError> {
         rules::check_label(label)?;
-        let seen = self.look(name).await?;
+        let mut call = self.for_one_call();
+        let seen = call.look(name).await?;
         replicas::check_writable(&seen)?;
         let before = seen.held.clone();
         // Whether a version exists and has a value, the service knows.
@@ -37,9 +37,10 @@ impl AwsStore {
         }
         if label == labels::CURRENT {
             self.wait_for_replicas(name, seen).await?;
+            call = self.for_one_call();
         }
         self.recent.release_labels(name, &before, &after);
-        self.send_until_known(name, label, from, to).await?;
+        call.send_until_known(name, label, from, to).await?;
         self.recent.put_labels(name, &before, &after);
         Ok(())
     }
@@ -68,15 +69,19 @@ impl AwsStore {
                 };
             }
             unknown |= fault != Fault::Throttled;
-            tokio::time::sleep(jittered(pause)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            let rest = jittered(pause);
+            let is_last = attempts == ATTEMPTS_MAX || Instant::now() + rest >= until;
+            if !is_last {
+                tokio::time::sleep(rest).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
             if unknown
                 && let Ok(seen) = self.look(name).await
                 && seen.held.get(label) == to
             {
                 return Ok(());
             }
-            if attempts == ATTEMPTS_MAX || Instant::now() >= until {
+            if is_last {
                 return Err(failed);
             }
         }
@@ -90,7 +95,7 @@ impl AwsStore {
         from: Option<&VersionId>,
         to: Option<&VersionId>,
     ) -> bool {
-        let mut lag = Lag::new(LAG_MAX);
+        let mut lag = self.lag(LAG_MAX);
         loop {
             match self.look(name).await {
                 Ok(seen) if seen.held.get(label) == to => return true,

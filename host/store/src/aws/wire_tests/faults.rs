@@ -339,3 +339,44 @@ async fn not_waiting_once_is_no_reason_never_to_wait() {
     }
     endpoint.operations();
 }
+
+/// What is waited for between requests ends with the invocation, too: the process may not outlive it.
+#[tokio::test]
+async fn pauses_end_at_the_deadline() {
+    let filled = Reply::Json(json!({"VersionId": id(2).as_str(), "VersionStages": [PENDING]}));
+    let lagging = [
+        vec![not_found(), described(&[(CURRENT, 1)]), filled],
+        vec![not_found(); 3],
+    ];
+    let (before, refused) = (
+        || described(&[(CURRENT, 1), (PENDING, 2)]),
+        Reply::Error(400, "InvalidParameterException"),
+    );
+    let mut lost = vec![before(), Reply::Cut, before(), refused];
+    lost.resize_with(40, before);
+    for (is_read, replies) in [(true, lagging.concat()), (false, lost)] {
+        let endpoint = Endpoint::new(replies).await;
+        if is_read {
+            put(&endpoint.store, 2, &[PENDING]).await.unwrap();
+        }
+        let deadline = Instant::now() + Duration::from_millis(300);
+        let store = endpoint.store.within(Invocation {
+            deadline: Some(deadline),
+            ..Invocation::default()
+        });
+        let failed = if is_read {
+            let read = store.get(&name(), &Which::Id(id(2))).await;
+            read.map(drop)
+        } else {
+            let (from, to) = (id(1), id(2));
+            store
+                .move_label(&name(), CURRENT, Some(&from), Some(&to))
+                .await
+        };
+        assert!(failed.is_err());
+        assert!(
+            Instant::now() < deadline + Duration::from_millis(500),
+            "{is_read}"
+        );
+    }
+}
