@@ -63,10 +63,16 @@ impl AwsStore {
             attempts += 1;
             let failed = fault.on(MOVE, name);
             if !fault.is_passing() {
-                return match unknown && self.took_effect(name, label, from, to).await {
-                    true => Ok(()),
-                    false => Err(self.explained(name, label, from, to, failed).await),
-                };
+                if unknown && self.took_effect(name, label, from, to).await {
+                    return Ok(());
+                }
+                let refused = self.explained(name, label, from, to, failed).await;
+                // Somebody may have moved the label on since.
+                return Err(if unknown {
+                    refused.with_change_unknown()
+                } else {
+                    refused
+                });
             }
             unknown |= fault != Fault::Throttled;
             let rest = jittered(pause);

@@ -380,3 +380,22 @@ async fn pauses_end_at_the_deadline() {
         );
     }
 }
+
+/// It took effect, its answer was lost, and somebody else has moved the label on before anybody looked.
+#[tokio::test]
+async fn a_lost_move_that_was_overtaken_may_have_taken_effect() {
+    let (before, later) = (&[(CURRENT, 1), (PENDING, 2)], &[(CURRENT, 3), (PENDING, 2)]);
+    let refused = Reply::Error(400, "InvalidParameterException");
+    let replies = [
+        described(before),
+        Reply::Cut,
+        described(before),
+        refused,
+        described(later),
+        described(later),
+    ];
+    let endpoint = Endpoint::new(replies).await;
+    let error = promote(&endpoint).await.unwrap_err();
+    assert_eq!(error.changed(), Changed::Unknown, "{error}");
+    endpoint.operations();
+}
