@@ -206,6 +206,10 @@ impl SecretStore for AwsStore {
         }
         let before = call.look(name).await?;
         replicas::check_writable(&before)?;
+        // Whoever puts a value by hand has seen to its target already.
+        if !labels.contains(&labels::CURRENT) {
+            replicas::check_none_failed(&before)?;
+        }
         let after = rules::put(&before.held, id, labels)?;
         let labels = call.send_put(name, id, value, labels).await?;
         self.recent.fill(name, id);

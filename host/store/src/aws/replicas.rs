@@ -29,6 +29,29 @@ pub(super) fn check_writable(seen: &Seen) -> Result<(), StoreError> {
     }
 }
 
+/// Refuses a candidate that could not become AWSCURRENT in time: by then its target has been changed.
+pub(super) fn check_none_failed(seen: &Seen) -> Result<(), StoreError> {
+    let mut replicas = seen.replicas.iter();
+    let failed = replicas.find(|replica| replica.status() == Some(&StatusType::Failed));
+    failed.map_or(Ok(()), |replica| Err(has_failed(&seen.name, replica)))
+}
+
+fn has_failed(name: &SecretName, replica: &ReplicationStatusType) -> StoreError {
+    StoreError::new(
+        ErrorKind::InvalidRequest,
+        format!(
+            "the replica of {name} in {} has failed: {}",
+            region_of(replica),
+            replica.status_message().unwrap_or("no reason was given")
+        ),
+        "replicate the secret to that region again, or remove the replica",
+    )
+}
+
+fn region_of(replica: &ReplicationStatusType) -> &str {
+    replica.region().unwrap_or("another region")
+}
+
 impl AwsStore {
     /// Waits until every copy shows what the primary holds.
     pub(super) async fn wait_for_replicas(
@@ -38,21 +61,16 @@ impl AwsStore {
     ) -> Result<(), StoreError> {
         let mut lag = Lag::until(self.within_deadline(IN_SYNC_MAX));
         while let Some(behind) = behind(&seen.replicas) {
-            let region = behind.region().unwrap_or("another region");
             if behind.status() == Some(&StatusType::Failed) {
-                return Err(StoreError::new(
-                    ErrorKind::InvalidRequest,
-                    format!(
-                        "the replica of {name} in {region} has failed: {}",
-                        behind.status_message().unwrap_or("no reason was given")
-                    ),
-                    "replicate the secret to that region again, or remove the replica",
-                ));
+                return Err(has_failed(name, behind));
             }
             if !lag.wait().await {
                 return Err(StoreError::new(
                     ErrorKind::Unavailable,
-                    format!("the replica of {name} in {region} is not in sync yet"),
+                    format!(
+                        "the replica of {name} in {} is not in sync yet",
+                        region_of(behind)
+                    ),
                     "try again in a minute; AWSCURRENT moves once it is",
                 ));
             }

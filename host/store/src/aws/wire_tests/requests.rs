@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use aws_sdk_secretsmanager::types::SecretVersionsListEntry;
 use serde_json::json;
 
-use super::{Endpoint, Reply, described, description, id, name, not_found, promote, seen, value};
+use super::{
+    Endpoint, Reply, described, description, id, name, not_found, promote, put, seen, value,
+};
 use crate::aws::tags::{self, Tags};
 use crate::aws::{Invocation, RotationToken};
 use crate::error::{Changed, ErrorKind};
@@ -169,6 +171,24 @@ async fn a_failed_replica_stops_a_promotion() {
             .contains("us-east-1 has failed: words of the service"),
         "{error}"
     );
+}
+
+/// A promotion would be refused as well, but by then the target has the new password.
+#[tokio::test]
+async fn a_failed_replica_stops_a_rotation_before_its_target_is_changed() {
+    let replies = [not_found(), replicated("Failed", "eu-west-1")];
+    let endpoint = Endpoint::new(replies).await;
+    let error = put(&endpoint.store, 3, &[PENDING]).await.unwrap_err();
+    assert_eq!(error.changed(), Changed::No);
+    assert!(
+        error.to_string().contains("us-east-1 has failed"),
+        "{error}"
+    );
+    endpoint.operations();
+    let done = Reply::Json(json!({"VersionId": id(3).as_str(), "VersionStages": [CURRENT]}));
+    let by_hand = [not_found(), replicated("Failed", "eu-west-1"), done];
+    let endpoint = Endpoint::new(by_hand).await;
+    assert!(put(&endpoint.store, 3, &[]).await.unwrap().stored);
 }
 
 #[tokio::test]
