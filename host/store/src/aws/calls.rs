@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use aws_sdk_secretsmanager::config::retry::RetryConfig;
+use aws_sdk_secretsmanager::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::config::{self, Config};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
@@ -76,9 +76,15 @@ impl AwsStore {
             .with_max_attempts(ATTEMPTS_MAX)
             .with_initial_backoff(PAUSE_FIRST)
             .with_max_backoff(PAUSE_MAX);
+        // By default all clients of a process share a budget of retries, which a few calls use up in an outage; then one
+        // throttled request would fail at once. Attempts and time bound them here.
+        let unbudgeted = RetryPartition::custom("keyturn")
+            .token_bucket(TokenBucket::unlimited())
+            .build();
         Config::builder()
             .timeout_config(timeouts)
             .retry_config(retries)
+            .retry_partition(unbudgeted)
             .interceptor(NoClearText)
     }
 

@@ -8,7 +8,7 @@ use aws_sdk_secretsmanager::config::{BehaviorVersion, Config, Credentials, Regio
 use serde_json::json;
 
 use super::{Endpoint, Reply, described, id, name, not_found, promote, put, seen, value};
-use crate::aws::{AwsStore, Invocation};
+use crate::aws::{ATTEMPTS_MAX, AwsStore, Invocation};
 use crate::error::{Changed, ErrorKind};
 use crate::labels::{CURRENT, PENDING};
 use crate::store::SecretStore;
@@ -398,4 +398,20 @@ async fn a_lost_move_that_was_overtaken_may_have_taken_effect() {
     let error = promote(&endpoint).await.unwrap_err();
     assert_eq!(error.changed(), Changed::Unknown, "{error}");
     endpoint.operations();
+}
+
+#[tokio::test]
+async fn calls_that_fail_leave_later_ones_their_retries() {
+    let calls: u32 = 8;
+    let outages = vec![OUTAGE; (calls * ATTEMPTS_MAX) as usize];
+    let endpoint = Endpoint::new(outages).await;
+    let mut failing = tokio::task::JoinSet::new();
+    for _ in 0..calls {
+        let store = endpoint.store.clone();
+        failing.spawn(async move { store.get(&name(), &Which::current()).await.map(drop) });
+    }
+    let ended = failing.join_all().await;
+    assert!(ended.iter().all(Result::is_err));
+    // Each was repeated as often as any.
+    assert_eq!(endpoint.operations().len(), (calls * ATTEMPTS_MAX) as usize);
 }
