@@ -50,8 +50,8 @@ pub(super) enum Fault {
     Connection { cause: String },
     /// An answer that is none of the service's.
     Unreadable,
-    /// Nobody gave credentials, so nothing was sent.
-    NoCredentials { cause: String },
+    /// Nobody gave credentials, so nothing was sent. `later`: whoever gives them may do so in a moment.
+    NoCredentials { cause: String, later: bool },
     /// It would have gone where it must not go, so nothing was sent.
     Endpoint(WrongEndpoint),
     /// The request could not be made.
@@ -63,8 +63,8 @@ impl Fault {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        if let Some(cause) = no_credentials(error) {
-            return Self::NoCredentials { cause };
+        if let Some(missing) = no_credentials(error) {
+            return missing;
         }
         if let Some(wrong) = chain(error).find_map(|cause| cause.downcast_ref()) {
             return Self::Endpoint(*wrong);
@@ -135,8 +135,12 @@ impl Fault {
                 ErrorKind::Unavailable,
                 "the answer is none of Secrets Manager's".to_owned(),
             ),
-            Self::NoCredentials { cause } => (
-                ErrorKind::Unauthenticated,
+            Self::NoCredentials { cause, later } => (
+                if *later {
+                    ErrorKind::Unavailable
+                } else {
+                    ErrorKind::Unauthenticated
+                },
                 format!("there are no AWS credentials: {cause}"),
             ),
             Self::Endpoint(wrong) => {
@@ -245,10 +249,16 @@ fn next(kind: ErrorKind, action: &str) -> String {
     }
 }
 
-fn no_credentials(error: &(dyn Error + 'static)) -> Option<String> {
-    chain(error)
-        .find(|cause| cause.is::<CredentialsError>())
-        .map(root_cause)
+fn no_credentials(error: &(dyn Error + 'static)) -> Option<Fault> {
+    let missing = chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
+    Some(Fault::NoCredentials {
+        cause: root_cause(missing),
+        // A busy metadata service, for one.
+        later: matches!(
+            missing,
+            CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_)
+        ),
+    })
 }
 
 /// What lies at the bottom of an error of the SDK, such as "connection refused". Requests and answers are not in it.

@@ -133,27 +133,31 @@ async fn a_missing_right_is_named() {
 }
 
 #[derive(Debug)]
-struct Nobody;
+struct Nobody(fn() -> CredentialsError);
 
 impl ProvideCredentials for Nobody {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("nobody is here")))
+        future::ProvideCredentials::ready(Err(self.0()))
     }
 }
 
 #[tokio::test]
-async fn missing_credentials_are_told_from_a_missing_network() {
-    let endpoint = Endpoint::with(Config::builder().credentials_provider(Nobody), []).await;
-    let error = endpoint
-        .store
-        .get(&name(), &Which::current())
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error}");
-    assert!(error.to_string().contains("nobody is here"), "{error}");
+async fn missing_credentials_are_told_from_a_missing_network_and_from_a_busy_provider() {
+    let none: fn() -> _ = || CredentialsError::not_loaded("nobody is here");
+    let busy: fn() -> _ = || CredentialsError::provider_error("nobody is here yet");
+    for (nobody, kind) in [
+        (none, ErrorKind::Unauthenticated),
+        (busy, ErrorKind::Unavailable),
+    ] {
+        let config = Config::builder().credentials_provider(Nobody(nobody));
+        let endpoint = Endpoint::with(config, []).await;
+        let error = put(&endpoint.store, 1, &[CURRENT]).await.unwrap_err();
+        assert_eq!((error.kind(), error.changed()), (kind, Changed::No));
+        assert!(error.to_string().contains("nobody is here"), "{error}");
+    }
 }
 
 /// As where AWS_ENDPOINT_URL or a profile names it, which this store never reads.
