@@ -3,9 +3,9 @@
 use harness::endpoint::Endpoint;
 use serde_json::{Value, json};
 
+use crate::support::{ask, ask_as, done, token};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use crate::support::{ask, ask_as, done, token};
 
 async fn stocked() -> Endpoint {
     let endpoint = Endpoint::start().await.unwrap();

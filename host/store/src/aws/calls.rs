@@ -1,6 +1,6 @@
 //! The requests, one function for each operation of the service, with the waiting that reads need.
 
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use aws_sdk_secretsmanager::config::retry::{RetryConfig, RetryPartition, TokenBucket};
@@ -142,7 +142,8 @@ impl AwsStore {
         &self,
         name: &SecretName,
     ) -> Result<Option<Vec<SecretVersionsListEntry>>, StoreError> {
-        if self.unlisted.load(Ordering::Relaxed) {
+        let unlisted = || self.unlisted.lock().unwrap_or_else(PoisonError::into_inner);
+        if unlisted().contains(name) {
             return Ok(None);
         }
         let mut versions = Vec::new();
@@ -168,7 +169,7 @@ impl AwsStore {
                         return Ok(None);
                     }
                     if fault.is(ErrorKind::AccessDenied) {
-                        self.unlisted.store(true, Ordering::Relaxed);
+                        unlisted().insert(name.clone());
                         return Ok(None);
                     }
                     return Err(fault.on(LIST_VERSIONS, name));

@@ -16,8 +16,8 @@ mod tags;
 #[cfg(test)]
 mod wire_tests;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -52,8 +52,8 @@ pub struct AwsStore {
     recent: Arc<Recent>,
     /// Writers of notes in this process take turns: between processes, tags know no compare-and-swap.
     notes_turn: Arc<tokio::sync::Mutex<()>>,
-    /// Versions may not be listed; asked once.
-    unlisted: Arc<AtomicBool>,
+    /// Secrets whose versions may not be listed; each is asked once.
+    unlisted: Arc<Mutex<BTreeSet<SecretName>>>,
 }
 
 impl AwsStore {

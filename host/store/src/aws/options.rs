@@ -82,8 +82,7 @@ impl fmt::Debug for RotationToken {
 pub(super) struct WrongEndpoint(&'static str);
 
 impl WrongEndpoint {
-    pub(super) const NEXT: &str =
-        "give https://HOST[:PORT], or http:// to this machine itself, such as http://127.0.0.1:8200";
+    pub(super) const NEXT: &str = "give https://HOST[:PORT], or http:// to this machine itself, such as http://127.0.0.1:8200";
 }
 
 impl From<WrongEndpoint> for StoreError {

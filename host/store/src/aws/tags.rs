@@ -56,7 +56,11 @@ pub(super) fn write(tags: &Tags, notes: &Notes) -> Result<Tags, StoreError> {
         .chunks(VALUE_CHARS_MAX)
         .filter_map(|piece| std::str::from_utf8(piece).ok())
         .collect();
-    let others = tags.keys().filter(|key| !is_note(key)).count();
+    // AWS's own do not count.
+    let others = tags
+        .keys()
+        .filter(|key| !is_note(key) && !key.starts_with("aws:"))
+        .count();
     if others + 1 + pieces.len() > TAGS_MAX {
         return Err(StoreError::new(
             ErrorKind::LimitExceeded,
@@ -153,6 +157,17 @@ mod tests {
 
     fn json_of(bytes: usize) -> String {
         format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes - 8))
+    }
+
+    #[test]
+    fn awss_own_tags_leave_room_for_notes() {
+        let tags = |prefix: &str| -> Tags {
+            let keys = (0..TAGS_MAX).map(|number| format!("{prefix}{number}"));
+            keys.map(|key| (key, String::new())).collect()
+        };
+        assert!(write(&tags("aws:"), &notes("{}", 1)).is_ok());
+        let full = write(&tags("team"), &notes("{}", 1)).unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::LimitExceeded);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::aws::{Invocation, RotationToken};
 use crate::error::{Changed, ErrorKind};
 use crate::labels::{CURRENT, PENDING, PREVIOUS};
 use crate::store::SecretStore;
-use crate::types::{Notes, Which};
+use crate::types::{Notes, SecretName, Which};
 
 fn done() -> Reply {
     Reply::Json(json!({}))
@@ -194,12 +194,16 @@ async fn a_failed_replica_stops_a_rotation_before_its_target_is_changed() {
 #[tokio::test]
 async fn what_may_not_be_listed_is_described_by_its_labels() {
     let denied = Reply::Error(400, "AccessDeniedException");
-    let endpoint = Endpoint::new([denied]).await;
+    let listed = Reply::Json(json!({"Versions": []}));
+    let endpoint = Endpoint::new([denied, listed]).await;
     let store = &endpoint.store;
     assert_eq!(store.versions(&name()).await.unwrap(), None);
     // Asked once.
     assert_eq!(store.versions(&name()).await.unwrap(), None);
-    assert_eq!(endpoint.operations().len(), 1);
+    // The right may be one to some secrets.
+    let other = SecretName::new("festival-prod/other").unwrap();
+    assert_eq!(store.versions(&other).await.unwrap(), Some(Vec::new()));
+    assert_eq!(endpoint.operations().len(), 2);
     let described = seen(&[(CURRENT, 3), (PREVIOUS, 9), ("MINE", 5)]).describe(None, None);
     let ids: Vec<_> = described
         .versions
