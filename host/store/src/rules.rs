@@ -291,7 +291,7 @@ pub(crate) fn too_many_versions() -> StoreError {
 pub(crate) enum CurrentMove {
     None,
     ByHand,
-    /// To the version that carried AWSPENDING.
+    /// To a version that a rotation prepared.
     Rotation,
 }
 
@@ -299,7 +299,10 @@ pub(crate) fn current_move(before: &Held, after: &Held) -> CurrentMove {
     let current = after.get(labels::CURRENT);
     if current == before.get(labels::CURRENT) {
         CurrentMove::None
-    } else if current == before.get(labels::PENDING) {
+    } else if [labels::PENDING, labels::STAGED]
+        .iter()
+        .any(|label| before.get(*label) == current)
+    {
         CurrentMove::Rotation
     } else {
         CurrentMove::ByHand

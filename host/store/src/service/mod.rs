@@ -30,7 +30,7 @@ pub struct SecretRecord {
     pub rotation: Option<Rotation>,
     /// Unix milliseconds since when AWSCURRENT is on the version that it is on.
     pub current_since_ms: Option<u64>,
-    /// Unix milliseconds of the last promotion of the version that carried AWSPENDING.
+    /// Unix milliseconds of the last promotion of a version that a rotation had prepared.
     pub rotated_at_ms: Option<u64>,
     /// Unix milliseconds of the midnight (UTC) that began the day of the last read.
     pub accessed_at_ms: Option<u64>,

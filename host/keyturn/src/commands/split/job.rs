@@ -15,7 +15,6 @@ use crate::{
 
 /// Where the shortened value waits for its promotion, a compare-and-swap; left behind by a crash, the next split or
 /// rotation takes it off.
-pub(super) const STAGED: &str = "KEYTURN_STAGED";
 /// On an old value that must be proven dead; a credential may have such a label of its own, with its name behind it.
 const RETIRING: &str = "KEYTURN_RETIRING";
 
@@ -180,7 +179,7 @@ impl Job<'_> {
     /// that credential's; of this one nobody else knows, and where no table of the secret is left no rotation comes.
     pub(super) async fn drop_leftover(&self) -> Result<()> {
         let described = self.store.describe(&self.from).await?;
-        let Some(staged) = described.holder(STAGED).map(|version| &version.id) else {
+        let Some(staged) = described.holder(labels::STAGED).map(|version| &version.id) else {
             return Ok(());
         };
         let notes = Notes::read(self.store, &self.from).await?;
@@ -189,7 +188,7 @@ impl Job<'_> {
         }
         let work = async {
             self.store
-                .move_label(&self.from, STAGED, Some(staged), None)
+                .move_label(&self.from, labels::STAGED, Some(staged), None)
                 .await?;
             Ok(())
         };
@@ -267,7 +266,8 @@ impl Job<'_> {
         let notes = Notes::read(self.store, secret).await?;
         let current = described.holder(labels::CURRENT).map(|version| &version.id);
         let is_unfinished = |label: &str| {
-            [labels::PENDING, "KEYTURN_INDOUBT", STAGED].contains(&label) || is_own_retiring(label)
+            [labels::PENDING, "KEYTURN_INDOUBT", labels::STAGED].contains(&label)
+                || is_own_retiring(label)
         };
         if let Some(label) = other_labels(&described).find(|label| is_unfinished(label)) {
             return Err(busy(secret, &format!("a version is still under {label}")));

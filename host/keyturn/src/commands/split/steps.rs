@@ -6,7 +6,7 @@ use keyturn_runtime::Share;
 use keyturn_store::{NewSecret, StoredVersion, VersionId, Which, labels};
 use serde_json::json;
 
-use super::job::{Job, STAGED, locked, store_failure};
+use super::job::{Job, locked, store_failure};
 use crate::{cli::Global, commands::secret::said, output};
 
 /// A new secret of exactly the credential's members, which rotates them from now on; the old one keeps what it holds.
@@ -155,7 +155,7 @@ async fn shorten(job: &Job<'_>, current: &StoredVersion, share: &Share) -> Resul
     } = job;
     let id = VersionId::new(RandomIds.fresh())?;
     let work = async {
-        store.put(from, &id, &share.rest, &[STAGED]).await?;
+        store.put(from, &id, &share.rest, &[labels::STAGED]).await?;
         Notes::update(*store, from, |notes| {
             let is_same = |name: &str| name != *part;
             notes.prepare_promotion(current.id.as_str(), id.as_str(), is_same);
@@ -164,7 +164,9 @@ async fn shorten(job: &Job<'_>, current: &StoredVersion, share: &Share) -> Resul
         store
             .move_label(from, labels::CURRENT, Some(&current.id), Some(&id))
             .await?;
-        store.move_label(from, STAGED, Some(&id), None).await?;
+        store
+            .move_label(from, labels::STAGED, Some(&id), None)
+            .await?;
         Ok(())
     };
     session.by_hand(from, "split", id.as_str(), work).await?;
