@@ -45,6 +45,8 @@ pub struct Endpoint {
 pub struct Around {
     pub requests: Mutex<Vec<RequestRecord>>,
     pub changes: Mutex<Vec<Change>>,
+    /// The operations of those changes, in the order in which they ended, and whether they were made.
+    pub outcomes: Mutex<Vec<(&'static str, bool)>>,
     /// Rotations that were begun, and checks.
     pub rotations: Arc<Mutex<Vec<String>>>,
     /// How a check ends; nothing: well.
@@ -162,7 +164,9 @@ impl Trail for Around {
         Ok(())
     }
 
-    fn outcome(&self, _: &Change, _: bool, _: f64) {}
+    fn outcome(&self, change: &Change, done: bool, _: f64) {
+        locked(&self.outcomes).push((change.operation, done));
+    }
 }
 
 impl Rotator for Around {
@@ -188,7 +192,7 @@ struct Promise {
 #[async_trait::async_trait]
 impl Admitted for Promise {
     fn is_announced(&self) -> bool {
-        true
+        !self.name.as_str().ends_with("lead")
     }
 
     fn begin(self: Box<Self>, token: &VersionId, key: &str) {

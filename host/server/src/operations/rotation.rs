@@ -2,7 +2,7 @@
 
 use keyturn_store::service::schedule::RotationRules;
 use keyturn_store::service::{RotationSettings, SecretRecord};
-use keyturn_store::{ErrorKind, SecretName, VersionId, labels};
+use keyturn_store::{VersionId, labels};
 use serde_json::{Value, json};
 
 use super::{Call, LAMBDA_CHARS};
@@ -34,7 +34,7 @@ pub(super) async fn rotate(call: &mut Call<'_>) -> Answer {
         begin(call, &record, admitted, &token, &settings).await?;
         answer["VersionId"] = json!(token);
     } else {
-        check(call, &name, admitted, &token, &settings).await?;
+        try_out(call, &record, admitted, &token, &settings).await?;
     }
     Ok(answer)
 }
@@ -47,50 +47,73 @@ async fn begin(
     settings: &RotationSettings,
 ) -> Answer<()> {
     let (store, name) = (&call.options().store, &record.description.name);
+    let other = unfinished(record).filter(|pending| *pending != token);
     let begun = call.change(name, token.as_str(), async {
-        if admitted.is_announced() {
-            return Ok(store.begin_rotation(name, token, settings).await);
+        if other.is_some() || !admitted.is_announced() {
+            // What is tried again has to be switched on again, too.
+            store.set_rotation(name, settings).await?;
         }
-        store.set_rotation(name, settings).await?;
-        Ok(Ok(record.description.version(token).is_none()))
+        if admitted.is_announced() {
+            return Ok(store.begin_rotation(name, token, settings).await?);
+        }
+        Ok(record.description.version(token).is_none())
     });
-    match begun.await? {
-        Ok(true) => admitted.begin(token, &call.key.name),
+    match (begun.await, other) {
+        (Ok(true), _) => admitted.begin(token, &call.key.name),
         // The call was made before. A rotation that ended with it stays ended.
-        Ok(false) if is_pending(record, token) => admitted.begin(token, &call.key.name),
-        Ok(false) => {}
-        Err(error) => {
+        (Ok(false), _) if is_left(record, token, admitted.is_announced()) => {
+            admitted.begin(token, &call.key.name);
+        }
+        (Ok(false), _) => {}
+        (Err(error), other) => {
             // AWS tries a rotation again that is not complete, whoever's it is.
-            let pending = record.description.holder(labels::PENDING);
-            if let Some(pending) = pending.filter(|_| error.kind() == ErrorKind::InvalidRequest) {
-                admitted.begin(&pending.id, &call.key.name);
+            if let Some(pending) = other {
+                admitted.begin(pending, &call.key.name);
             }
-            return Err(error.into());
+            return Err(error);
         }
     }
     Ok(())
 }
 
-async fn check(
+/// Where the trial fails, the settings stay; whether they do on AWS is not documented (?): `describe-secret` after such
+/// a `rotate-secret` on a real account would show it.
+async fn try_out(
     call: &Call<'_>,
-    name: &SecretName,
+    record: &SecretRecord,
     admitted: Box<dyn Admitted>,
     token: &VersionId,
     settings: &RotationSettings,
 ) -> Answer<()> {
-    let store = &call.options().store;
+    let (store, name) = (&call.options().store, &record.description.name);
     let announced = call.change(name, token.as_str(), async {
         Ok(store.begin_rotation(name, token, settings).await?)
     });
-    if !announced.await? {
-        return Ok(());
+    let version = record.description.version(token);
+    // A call that was cut off before it had tried is made up for.
+    let is_untried = version.is_some_and(|version| !version.has_value);
+    if announced.await? || is_untried {
+        admitted.check(token, &call.key.name).await?;
     }
-    Ok(admitted.check(token, &call.key.name).await?)
+    Ok(())
 }
 
-fn is_pending(record: &SecretRecord, token: &VersionId) -> bool {
+/// The version of a rotation that is not complete.
+fn unfinished(record: &SecretRecord) -> Option<&VersionId> {
     let holder = |label| record.description.holder(label).map(|version| &version.id);
-    holder(labels::PENDING) == Some(token) && holder(labels::CURRENT) != Some(token)
+    let pending = holder(labels::PENDING)?;
+    (holder(labels::CURRENT) != Some(pending)).then_some(pending)
+}
+
+/// Whether the rotation that made the version `token` has something left to do. One that is not announced shows its
+/// version to nobody first, then to those who read it ahead of its use, and then it makes another.
+fn is_left(record: &SecretRecord, token: &VersionId, is_announced: bool) -> bool {
+    if is_announced {
+        return unfinished(record) == Some(token);
+    }
+    let version = record.description.version(token);
+    let carries = |label: &str| version.is_some_and(|v| v.labels.iter().any(|held| held == label));
+    carries(labels::STAGED) || carries(labels::CURRENT)
 }
 
 pub(super) async fn cancel(call: &mut Call<'_>) -> Answer {

@@ -44,12 +44,15 @@ async fn a_rotation_is_announced_under_the_clients_token() {
     )
     .await;
     assert_eq!(empty.code(), "ResourceNotFoundException");
-    // The same call again continues it, another one does so as well and is told.
+    // Cancelled, it would not go on. The same call again continues it, another one does so as well and is told.
+    done(&endpoint, "CancelRotateSecret", json!({"SecretId": "a"})).await;
     done(&endpoint, "RotateSecret", rotate).await;
     assert_eq!(
         begun(&endpoint),
         [format!("admin rotates a to {}", token(2))]
     );
+    assert_eq!(described(&endpoint).await["RotationEnabled"], true);
+    done(&endpoint, "CancelRotateSecret", json!({"SecretId": "a"})).await;
     let other = ask(
         &endpoint,
         "RotateSecret",
@@ -65,6 +68,40 @@ async fn a_rotation_is_announced_under_the_clients_token() {
         begun(&endpoint),
         [format!("admin rotates a to {}", token(2))]
     );
+    assert_eq!(described(&endpoint).await["RotationEnabled"], true);
+    // The refused one is not written down as done.
+    let outcomes = locked(&endpoint.around.outcomes);
+    assert_eq!(outcomes.last(), Some(&("RotateSecret", false)));
+}
+
+/// A lead takes two rounds: the first version is staged, then current until the second one is.
+#[tokio::test]
+async fn a_rotation_that_shows_nothing_ahead_is_continued_by_the_same_call() {
+    let endpoint = Endpoint::start().await.unwrap();
+    create(&endpoint, "lead").await;
+    let rotate = json!({"SecretId": "lead", "ClientRequestToken": token(2)});
+    let begins = [format!("admin rotates lead to {}", token(2))];
+    let again = async || {
+        done(&endpoint, "RotateSecret", rotate.clone()).await;
+        begun(&endpoint)
+    };
+    assert_eq!(again().await, begins);
+    let put = |number, stage| {
+        json!({"SecretId": "lead", "ClientRequestToken": token(number), "SecretString": token(number),
+               "VersionStages": [stage]})
+    };
+    done(&endpoint, "PutSecretValue", put(2, "KEYTURN_STAGED")).await;
+    assert_eq!(again().await, begins);
+    let promote = json!({"SecretId": "lead", "VersionStage": "AWSCURRENT", "MoveToVersionId": token(2),
+                         "RemoveFromVersionId": token(1)});
+    done(&endpoint, "UpdateSecretVersionStage", promote).await;
+    let shown = done(&endpoint, "DescribeSecret", json!({"SecretId": "lead"})).await;
+    assert!(shown["LastRotatedDate"].is_f64(), "{shown}");
+    let unstage = json!({"SecretId": "lead", "VersionStage": "KEYTURN_STAGED", "RemoveFromVersionId": token(2)});
+    done(&endpoint, "UpdateSecretVersionStage", unstage).await;
+    assert_eq!(again().await, begins);
+    done(&endpoint, "PutSecretValue", put(3, "AWSCURRENT")).await;
+    assert!(again().await.is_empty());
 }
 
 #[tokio::test]
@@ -106,6 +143,12 @@ async fn without_immediately_the_configuration_is_tried_and_nothing_else() {
     create(&endpoint, "a").await;
     let rules = json!({"ScheduleExpression": "cron(0 8 1 * ? *)", "Duration": "2h"});
     let body = json!({"SecretId": "a", "ClientRequestToken": token(2), "RotationRules": rules, "RotateImmediately": false});
+    done(&endpoint, "RotateSecret", body.clone()).await;
+    assert_eq!(
+        begun(&endpoint),
+        [format!("admin checks a with {}", token(2))]
+    );
+    // As if the server had died before the trial: the same call again makes up for it.
     done(&endpoint, "RotateSecret", body).await;
     assert_eq!(
         begun(&endpoint),

@@ -342,7 +342,7 @@ impl EmbeddedStore {
     }
 
     /// Sets the same and begins a rotation: announces the version `id` under AWSPENDING, without a value. Answers
-    /// false, and changes nothing, if there is a version of this id already: then the call was made before.
+    /// false, and announces nothing, if there is a version of this id already: then the call was made before.
     ///
     /// # Errors
     /// As for [`EmbeddedStore::set_rotation`]; `InvalidRequest` while another rotation is in progress, or for a secret
@@ -359,6 +359,11 @@ impl EmbeddedStore {
             let which = Which::Id(id.clone());
             let found = rows::find(write.statement(), &name, Some(&which))?;
             if found.version.is_some() {
+                // Cancelled since, it goes on only if that is taken back.
+                if set_rotation(&write, found.secret, &settings, now_ms)? {
+                    rows::touch_secret(write.statement(), found.secret, CurrentMove::None, now_ms)?;
+                    write.commit()?;
+                }
                 return Ok(false);
             }
             let after = rules::reserve(&found.held, &id)?;

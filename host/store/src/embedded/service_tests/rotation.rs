@@ -25,9 +25,15 @@ async fn a_rotation_is_announced_once_and_one_at_a_time() {
     assert_eq!(bench.holder(PENDING).await, Some(id(2)));
 
     bench.clock.advance_ms(DAY_MS);
+    assert!(!begin(2, 30).await.unwrap());
+    assert_eq!(bench.record().await, begun);
+    // What it says about the schedule counts all the same: it may take a cancellation back.
     assert!(!begin(2, 7).await.unwrap());
+    let begun = bench.record().await;
+    assert_eq!(begun.rotation.as_ref().unwrap().settings, every(7));
+    assert_eq!(bench.holder(PENDING).await, Some(id(2)));
     assert_refused(
-        begin(3, 7).await,
+        begin(3, 30).await,
         "InvalidRequestException",
         "A previous rotation isn't complete. That rotation will be reattempted.",
     );
