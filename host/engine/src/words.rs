@@ -252,8 +252,9 @@ fn repair(failure: &Failure, name: &str) -> String {
             return format!("{}{id}`; that holds for this version alone.", told.replace("NAME", name));
         }
         Reason::ForeignPending(_) => {
-            "Finish that rotation, then run the same command again. If nobody goes on with it and its version holds no \
-             value yet, `keyturn rotate NAME --unstick` gives it up."
+            "Have that rotation finished, by RotateSecret for one, then run the same command again. If nobody is to go on \
+             with it, give it up: by `keyturn rotate NAME --unstick` while its version holds no value yet, else by taking \
+             AWSPENDING off that version (UpdateSecretVersionStage)."
         }
         Reason::IdentityDiffers(_) => {
             "If the move is intended, put the new place by hand with `keyturn secret put`, then rotate."

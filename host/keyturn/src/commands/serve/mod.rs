@@ -81,6 +81,7 @@ pub(crate) async fn run(
     // Before anybody knows that there is something to stop.
     let stop = signals::interrupted();
     say_ready(global, scheme, server.local_addr()?)?;
+    rotations.resume().await;
     let served = server.run(async {
         let _signal = stop.await;
     });

@@ -15,7 +15,10 @@ use keyturn_engine::{
     VersionIds,
 };
 use keyturn_server::{Admitted, RotateError, Rotator};
-use keyturn_store::{SecretName, SecretStore, SystemClock, VersionId, embedded::EmbeddedStore};
+use keyturn_store::{
+    SecretName, SecretStore, SystemClock, VersionId, embedded::EmbeddedStore, labels,
+    service::SecretRecord,
+};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -82,6 +85,21 @@ impl Rotations {
             .is_ok()
     }
 
+    /// Goes on with what a stop or a crash has cut off, as AWS's service does without being asked. What a client has
+    /// put under AWSPENDING itself is left to the client.
+    pub(super) async fn resume(&self) {
+        for name in self.credentials.keys() {
+            let Ok(record) = self.store.record(name).await else {
+                continue;
+            };
+            if let Some(pending) = cut_off(&record)
+                && let Ok(admitted) = self.admit(name)
+            {
+                admitted.begin(pending, "");
+            }
+        }
+    }
+
     fn credential(&self, name: &SecretName) -> Result<&Credential, RotateError> {
         let credentials = self.credentials.get(name).map(Vec::as_slice);
         match credentials.unwrap_or_default() {
@@ -116,6 +134,20 @@ impl Rotations {
             _place,
         })
     }
+}
+
+/// The version that RotateSecret has announced and whose steps have not ended.
+fn cut_off(record: &SecretRecord) -> Option<&VersionId> {
+    let described = &record.description;
+    let pending = described.holder(labels::PENDING)?;
+    let carries = |label: &str| pending.labels.iter().any(|held| held == label);
+    let is_begun = !pending.has_value || carries("KEYTURN_INDOUBT");
+    let is_own = pending.id.as_str().starts_with("keyturn-");
+    let is_on = record
+        .rotation
+        .as_ref()
+        .is_some_and(|rotation| rotation.settings.enabled);
+    (is_begun && is_on && !is_own && !carries(labels::CURRENT)).then_some(&pending.id)
 }
 
 impl Rotator for Rotations {
@@ -161,15 +193,11 @@ impl Admitted for Rotation {
     }
 
     fn begin(self: Box<Self>, token: &VersionId, key: &str) {
-        let work = if self.is_announced() {
-            Work::Steps(self.engine(key, Arc::new(RandomIds)))
-        } else {
-            Work::Rounds(self.engine(key, Arc::new(TokenSecond::new(token))))
-        };
-        let (token, handle) = (token.clone(), Handle::current());
+        let (token, key, handle) = (token.clone(), key.to_owned(), Handle::current());
         // A thread of its own: what an engine holds stays on one.
         task::spawn_blocking(move || {
             handle.block_on(async {
+                let work = self.work(&token, &key).await;
                 if let Err(failure) = work.carry_out(&self.credential, &token).await {
                     super::say_failed(&failure);
                     self.withdraw(&token).await;
@@ -199,6 +227,21 @@ impl Admitted for Rotation {
 }
 
 impl Rotation {
+    async fn work(&self, token: &VersionId, key: &str) -> Work {
+        if self.is_announced() {
+            return Work::Steps(self.engine(key, Arc::new(RandomIds)));
+        }
+        let described = self.store.describe(&self.credential.secret).await;
+        // One that goes on has made that version already, and would be refused its id for the next.
+        let is_made = described.is_ok_and(|secret| secret.version(token).is_some());
+        let ids: Arc<dyn VersionIds> = if is_made {
+            Arc::new(RandomIds)
+        } else {
+            Arc::new(TokenSecond::new(token))
+        };
+        Work::Rounds(self.engine(key, ids))
+    }
+
     fn engine(&self, key: &str, ids: Arc<dyn VersionIds>) -> Engine {
         Engine::new(EngineOptions {
             store: Arc::clone(&self.store) as Arc<dyn SecretStore>,
