@@ -13,8 +13,8 @@ use secrecy::ExposeSecret;
 use crate::access::{AccessKey, AccessKeys};
 use crate::error::{Answer, ApiError};
 
-/// How far a client's clock may be off, either way.
-const CLOCK_SKEW_MS: u64 = 15 * 60 * 1000;
+/// How far a client's clock may be off, either way: as at AWS's Secrets Manager, a third of what others allow.
+const CLOCK_SKEW_MS: u64 = 5 * 60 * 1000;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "secretsmanager";
 const TERMINATOR: &str = "aws4_request";
@@ -82,14 +82,21 @@ impl<'a> Verifier<'a> {
                 "Date must be in ISO-8601 'basic format', such as 20150830T123600Z.",
             )
         })?;
+        // Clients correct their clocks by the time between the parentheses.
         let (now, minutes) = (shown_time(self.now_ms), CLOCK_SKEW_MS / 60_000);
-        let late = format!("{date} is now earlier than {now} - {minutes} min.");
-        let early = format!("{date} is still later than {now} + {minutes} min.");
-        if signed_ms + CLOCK_SKEW_MS < self.now_ms {
-            return Err(invalid(format!("Signature expired: {late}")));
+        let earliest_ms = self.now_ms.saturating_sub(CLOCK_SKEW_MS);
+        let latest_ms = self.now_ms.saturating_add(CLOCK_SKEW_MS);
+        if signed_ms < earliest_ms {
+            return Err(invalid(format!(
+                "Signature expired: {date} is now earlier than {} ({now} - {minutes} min.)",
+                shown_time(earliest_ms)
+            )));
         }
-        if signed_ms > self.now_ms + CLOCK_SKEW_MS {
-            return Err(invalid(format!("Signature not yet current: {early}")));
+        if signed_ms > latest_ms {
+            return Err(invalid(format!(
+                "Signature not yet current: {date} is still later than {} ({now} + {minutes} min.)",
+                shown_time(latest_ms)
+            )));
         }
         Ok(date.split('T').next().unwrap_or_default())
     }
