@@ -60,6 +60,13 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn invalid_name() -> Self {
+        Self::new(
+            "ValidationException",
+            "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
+        )
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         self.code == NOT_FOUND
     }

@@ -160,17 +160,24 @@ impl Call<'_> {
     /// nothing.
     async fn find(&self, id: &str) -> Answer<SecretName> {
         let named = self.options().place.secret_id(id)?;
+        // Refused in the client's own words: which secret an ARN means is already something about it.
+        let check = |name: &str| match self.key.grant.allows_secret(name) {
+            true => Ok(()),
+            false => Err(self.denied(self.operation, named.text)),
+        };
         if !named.is_arn {
-            self.check_grant(named.text)?;
-            return SecretName::new(named.text).map_err(|_| ApiError::no_secret());
+            check(named.text)?;
+            return SecretName::new(named.text).map_err(|_| ApiError::invalid_name());
         }
         match self.options().store.name_in_arn(named.text).await {
             Ok(name) => {
-                self.check_grant(name.as_str())?;
+                check(name.as_str())?;
                 Ok(name)
             }
+            // Either could have been meant.
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.check_grant(named.name())?;
+                check(named.name())?;
+                check(named.text)?;
                 Err(ApiError::no_secret())
             }
             Err(error) => Err(error.into()),

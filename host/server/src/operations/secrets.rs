@@ -15,7 +15,7 @@ pub(super) async fn create(call: &mut Call<'_>) -> Answer {
     let name = call
         .members
         .required_text("Name", 1..=limits::NAME_BYTES_MAX)?;
-    let name = SecretName::new(name).map_err(|_| invalid_name())?;
+    let name = SecretName::new(name).map_err(|_| ApiError::invalid_name())?;
     call.secret = Some(name.clone());
     call.check_grant(name.as_str())?;
     refuse_what_is_aws_only(&call.members)?;
@@ -230,11 +230,4 @@ fn refuse_what_is_aws_only(members: &Members) -> Answer<()> {
         }
     }
     Ok(())
-}
-
-fn invalid_name() -> ApiError {
-    ApiError::new(
-        "ValidationException",
-        "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
-    )
 }

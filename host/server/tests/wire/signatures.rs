@@ -249,6 +249,15 @@ async fn a_key_does_what_it_is_granted_and_learns_nothing_else() {
         let denied = ask("GetSecretValue", json!({"SecretId": name})).await;
         refused(&denied, "AccessDeniedException");
     }
+    // An ARN without its suffix may end like one with it.
+    create(&endpoint, "staging/my-secret").await;
+    for name in ["my-secret", "my-absent"] {
+        let arn = format!("arn:aws:secretsmanager:eu-west-1:123456789012:secret:staging/{name}");
+        let denied = ask("GetSecretValue", json!({"SecretId": arn})).await;
+        refused(&denied, "AccessDeniedException");
+        let on = format!(" on resource: staging/{name} because");
+        assert!(denied.message().contains(&on), "{}", denied.message());
+    }
     let write = json!({"SecretId": "prod/a", "SecretString": "x", "ClientRequestToken": token(2)});
     let denied = ask("PutSecretValue", write).await;
     refused(&denied, "AccessDeniedException");
