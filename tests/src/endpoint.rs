@@ -23,6 +23,19 @@ use crate::signed::Key;
 pub const REGION: &str = "eu-west-1";
 pub const ACCOUNT: &str = "123456789012";
 
+const WRITING: &[&str] = &[
+    "BatchGet*",
+    "CancelRotateSecret",
+    "CreateSecret",
+    "Delete*",
+    "Put*",
+    "RestoreSecret",
+    "RotateSecret",
+    "UntagResource",
+    "Update*",
+    "Validate*",
+];
+
 /// A running endpoint; it stops when this is dropped.
 pub struct Endpoint {
     pub address: SocketAddr,
@@ -32,6 +45,10 @@ pub struct Endpoint {
     pub key: Key,
     /// May read secrets under `prod/`, and nothing else.
     pub reader: Key,
+    /// May do what the reader may not, with every secret, but for tags.
+    pub writer: Key,
+    /// May do everything with secrets under `prod/`.
+    pub neighbour: Key,
     pub around: Arc<Around>,
     /// None, until a test aims some.
     pub faults: Arc<Faults>,
@@ -70,12 +87,15 @@ impl Endpoint {
         let store = Arc::new(store.map_err(io::Error::other)?);
         let (key, everything) = access("admin", &["*"], &["*"])?;
         let (reader, reading) = access("reader", &["prod/*"], &["Get*", "Describe*", "List*"])?;
+        let (writer, writing) = access("writer", &["*"], WRITING)?;
+        let (neighbour, next_door) = access("neighbour", &["prod/*"], &["*"])?;
+        let keys = [everything, reading, writing, next_door];
         let around = Arc::new(Around::default());
         let faults = Arc::new(Faults::default());
         let service = Service::new(Options {
             store: store.clone(),
             clock: clock.clone(),
-            keys: AccessKeys::new([everything, reading]).map_err(io::Error::other)?,
+            keys: AccessKeys::new(keys).map_err(io::Error::other)?,
             place: Place {
                 region: REGION.to_owned(),
                 account: ACCOUNT.to_owned(),
@@ -96,6 +116,8 @@ impl Endpoint {
             clock,
             key,
             reader,
+            writer,
+            neighbour,
             around,
             faults,
             stop: Some(stop),

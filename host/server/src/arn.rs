@@ -26,8 +26,13 @@ pub(crate) struct SecretId<'a> {
 
 impl Place {
     pub(crate) fn arn(&self, name: &SecretName, suffix: &str) -> String {
+        self.arn_of(&format!("{name}-{suffix}"))
+    }
+
+    /// The ARN that has this behind `secret:`.
+    pub(crate) fn arn_of(&self, text: &str) -> String {
         let Self { region, account } = self;
-        format!("arn:aws:secretsmanager:{region}:{account}:secret:{name}-{suffix}")
+        format!("arn:aws:secretsmanager:{region}:{account}:secret:{text}")
     }
 
     /// The ARN of whoever holds an access key, as AWS names its users in refusals.
@@ -44,9 +49,9 @@ impl Place {
                 is_arn: false,
             });
         }
-        let Self { region, account } = self;
-        let here = format!("arn:aws:secretsmanager:{region}:{account}:secret:");
-        let text = id.strip_prefix(&here).ok_or_else(ApiError::no_secret)?;
+        let text = id
+            .strip_prefix(&self.arn_of(""))
+            .ok_or_else(ApiError::no_secret)?;
         Ok(SecretId { text, is_arn: true })
     }
 }

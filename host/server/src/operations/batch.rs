@@ -40,6 +40,7 @@ pub(super) async fn get(call: &mut Call<'_>) -> Answer {
             ));
         }
         None => {
+            call.check_also(Operation::ListSecrets, "")?;
             let most = i64::try_from(SECRETS_MAX).unwrap_or(i64::MAX);
             let page = list::page(call, list::query(call, most)?).await?;
             list::say_next(&mut answer, page.next_token);
@@ -63,11 +64,7 @@ async fn one(call: &Call<'_>, id: &str) -> Answer {
 }
 
 async fn value(call: &Call<'_>, name: &SecretName) -> Answer {
-    // As on AWS: whoever may ask for many at once still has to be allowed to read each.
-    let single = Operation::GetSecretValue;
-    if !call.key.grant.allows_action(single.name()) {
-        return Err(call.denied(single, name.as_str()));
-    }
+    call.check_also(Operation::GetSecretValue, name.as_str())?;
     values::read(call, name, &Which::current()).await
 }
 

@@ -111,7 +111,7 @@ pub(super) async fn versions(call: &mut Call<'_>) -> Answer {
             "VersionId": version.id,
             "VersionStages": version.labels,
             "CreatedDate": seconds(version.created_at_ms),
-            "KmsKeyIds": ["DefaultEncryptionKey"],
+            "KmsKeyIds": [record.kms_key_id.as_deref().unwrap_or("DefaultEncryptionKey")],
         })
     });
     answer["Versions"] = shown.collect();

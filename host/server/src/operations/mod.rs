@@ -104,11 +104,7 @@ impl Call<'_> {
     }
 
     fn check_action(&self) -> Answer<()> {
-        if self.key.grant.allows_action(self.operation.name()) {
-            Ok(())
-        } else {
-            Err(self.denied(self.operation, ""))
-        }
+        self.check_also(self.operation, "")
     }
 
     fn check_grant(&self, name: &str) -> Answer<()> {
@@ -116,6 +112,15 @@ impl Call<'_> {
             Ok(())
         } else {
             Err(self.denied(self.operation, name))
+        }
+    }
+
+    /// As on AWS: whoever asks for what another operation does has to be allowed that as well.
+    fn check_also(&self, operation: Operation, resource: &str) -> Answer<()> {
+        if self.key.grant.allows_action(operation.name()) {
+            Ok(())
+        } else {
+            Err(self.denied(operation, resource))
         }
     }
 

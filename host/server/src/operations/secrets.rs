@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use keyturn_store::service::{NewRecord, RECOVERY_DAYS_DEFAULT, Recovery, SecretRecord, Update};
-use keyturn_store::{ErrorKind, SecretName, VersionId, limits};
+use keyturn_store::{SecretName, VersionId, limits};
 use serde_json::{Map, Value, json};
 
-use super::{Call, KMS_KEY_CHARS, seconds};
+use super::{Call, KMS_KEY_CHARS, Operation, seconds};
 use crate::error::{Answer, ApiError};
 use crate::members::Members;
 
@@ -19,6 +19,9 @@ pub(super) async fn create(call: &mut Call<'_>) -> Answer {
     call.secret = Some(name.clone());
     call.check_grant(name.as_str())?;
     refuse_what_is_aws_only(&call.members)?;
+    if call.members.has("Tags") {
+        call.check_also(Operation::TagResource, name.as_str())?;
+    }
     let id = call.token()?;
     let new = NewRecord {
         value: value.map(|value| (id.clone(), value)),
@@ -57,14 +60,8 @@ pub(super) async fn update(call: &mut Call<'_>) -> Answer {
         kms_key_id: kms_key(&call.members)?,
     };
     let version = id.as_ref().map_or("", VersionId::as_str);
-    let updated = async {
-        let updated = call.options().store.update(&name, update).await;
-        updated.map_err(|error| match error.kind() {
-            // Unlike PutSecretValue it refuses even the same value again.
-            ErrorKind::AlreadyExists => super::values::version_exists(),
-            _ => error.into(),
-        })
-    };
+    // Unlike PutSecretValue it refuses even the same value again.
+    let updated = async { Ok(call.options().store.update(&name, update).await?) };
     call.change(&name, version, updated).await?;
     let mut answer = call.naming(&name, &arn_suffix);
     if let Some(id) = id {
@@ -107,8 +104,12 @@ fn gone(call: &Call<'_>) -> Answer {
     let id = call
         .members
         .required_text("SecretId", super::SECRET_ID_CHARS)?;
+    let place = &call.options().place;
+    let named = place.secret_id(id)?;
     let now_ms = call.options().clock.now_ms();
-    Ok(json!({"ARN": id, "Name": id, "DeletionDate": seconds(now_ms)}))
+    // Nobody knows how its ARN ended.
+    let arn = place.arn_of(named.text);
+    Ok(json!({"ARN": arn, "Name": named.name(), "DeletionDate": seconds(now_ms)}))
 }
 
 pub(super) async fn restore(call: &mut Call<'_>) -> Answer {

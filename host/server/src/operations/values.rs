@@ -1,7 +1,7 @@
 //! Reading and writing versions.
 
 use keyturn_store::service::Accessed;
-use keyturn_store::{ErrorKind, SecretName, SecretStore, VersionId, Which, labels, limits};
+use keyturn_store::{SecretName, SecretStore, VersionId, Which, labels, limits};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -62,11 +62,8 @@ pub(super) async fn put(call: &mut Call<'_>) -> Answer {
         .unwrap_or_default();
     let stages: Vec<&str> = stages.iter().map(String::as_str).collect();
     let put = call.change(&name, id.as_str(), async {
-        let put = call.options().store.put(&name, &id, &value, &stages).await;
-        put.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => version_exists(),
-            _ => error.into(),
-        })
+        let store = &call.options().store;
+        Ok(store.put(&name, &id, &value, &stages).await?)
     });
     let put = put.await?;
     let mut answer = call.naming(&name, &arn_suffix);
@@ -75,13 +72,6 @@ pub(super) async fn put(call: &mut Call<'_>) -> Answer {
     Ok(answer)
 }
 
-pub(super) fn version_exists() -> ApiError {
-    ApiError::new(
-        "ResourceExistsException",
-        "You can't modify an existing version, you can only create new versions. The ClientRequestToken is in use by a \
-         version already.",
-    )
-}
 /// The value that a request brings.
 ///
 /// # Errors

@@ -108,7 +108,12 @@ async fn a_forced_deletion_is_final_and_may_be_repeated() {
     let before = create(&endpoint, "a").await;
     let force = json!({"SecretId": "a", "ForceDeleteWithoutRecovery": true});
     done(&endpoint, "DeleteSecret", force.clone()).await;
-    done(&endpoint, "DeleteSecret", force).await;
+    let gone = done(&endpoint, "DeleteSecret", force).await;
+    assert_eq!(gone["Name"], "a");
+    assert_eq!(
+        gone["ARN"],
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:a"
+    );
     assert_eq!(
         ask(&endpoint, "DescribeSecret", json!({"SecretId": "a"}))
             .await

@@ -124,12 +124,23 @@ async fn a_token_is_one_value() {
     assert_eq!(first, again);
     let other = ask(&endpoint, "PutSecretValue", put("a", 2, "third", &[])).await;
     assert_eq!(other.code(), "ResourceExistsException");
+    let words = format!(
+        "You can't use ClientRequestToken {} because that value is already in use for a version of the secret.",
+        token(2)
+    );
+    assert_eq!(other.message(), words);
+    let updated =
+        json!({"SecretId": "a", "SecretString": "second", "ClientRequestToken": token(2)});
+    assert_eq!(
+        ask(&endpoint, "UpdateSecret", updated).await.message(),
+        words
+    );
+    let wrong = ask(&endpoint, "GetSecretValue", json!({"SecretId": "a b"})).await;
+    assert_eq!(wrong.code(), "ValidationException");
     assert!(
-        other
-            .message()
-            .starts_with("You can't modify an existing version"),
+        wrong.message().starts_with("Invalid name."),
         "{}",
-        other.message()
+        wrong.message()
     );
     // CreateSecret with its own token is the same call again, with another one it is another secret.
     create(&endpoint, "a").await;
