@@ -57,12 +57,13 @@ impl Cron {
             months: Field::new("month", 1, 12, &MONTHS).set(month)?,
             days: Days::parse(of_month, of_week)?,
         };
-        let close = cron
-            .hours
-            .iter()
-            .zip(cron.hours.iter().skip(1))
-            .any(|(hour, next)| next - hour < HOURS_BETWEEN_MIN);
-        if close {
+        let within_a_day = cron.hours_between();
+        let over_midnight = cron.hours_over_midnight();
+        if within_a_day
+            .into_iter()
+            .chain(over_midnight)
+            .any(|hours| hours < HOURS_BETWEEN_MIN)
+        {
             return Err(format!(
                 "there must be at least {HOURS_BETWEEN_MIN} hours between rotations"
             ));
@@ -87,6 +88,16 @@ impl Cron {
     pub(super) fn hours_between(&self) -> Option<u32> {
         let pairs = self.hours.iter().zip(self.hours.iter().skip(1));
         pairs.map(|(hour, next)| next - hour).min()
+    }
+
+    /// The hours between the last window of a day and the first one of the next; `None` if no two days that follow each
+    /// other have any. Whether AWS counts over midnight is not documented (?): `rotate-secret` with `cron(0 0,23 * * ? *)`
+    /// on a real account would show it.
+    fn hours_over_midnight(&self) -> Option<u32> {
+        let (first, last) = (self.hours.first()?, self.hours.last()?);
+        let fits = |number| self.fits(&calendar::day(number));
+        let are_neighbours = (0..DAYS_AHEAD_MAX).any(|number| fits(number) && fits(number + 1));
+        are_neighbours.then_some(24 + first - last)
     }
 
     /// When the first window after `after_ms` opens.
@@ -245,6 +256,7 @@ mod tests {
         check("0 /8 * * ? *", &[(0, 16), (1, 0)]);
         check("0 */12 * * ? *", &[(1, 0), (1, 12)]);
         check("0 1,13,20 ? * * *", &[(0, 13), (0, 20), (1, 1)]);
+        check("0 0,23 1 * ? *", &[(4, 0), (4, 23), (35, 0)]);
     }
 
     #[test]
@@ -281,6 +293,8 @@ mod tests {
         refused("0 * * * ? *", "4 hours");
         refused("0 */3 * * ? *", "4 hours");
         refused("0 8,10 * * ? *", "4 hours");
+        refused("0 0,23 * * ? *", "4 hours");
+        refused("0 2,23 ? * FRI-SAT *", "4 hours");
         refused("0 24 * * ? *", "hours");
         refused("0 -1 * * ? *", "hours");
         refused("0 8 * * * *", "must be ?");
