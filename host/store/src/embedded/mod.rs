@@ -2,6 +2,7 @@
 //! one transaction that is on the disk before its method returns, and several processes may have the file open at
 //! once. This module joins the rules to the statements; it holds no rule and no SQL of its own.
 
+mod access;
 mod connections;
 #[cfg(test)]
 mod crash_tests;
@@ -62,6 +63,7 @@ pub struct EmbeddedStore {
     key: Arc<DataKey>,
     clock: Arc<dyn Clock>,
     runs: Runs,
+    dating: access::Dating,
 }
 
 impl EmbeddedStore {
@@ -106,6 +108,7 @@ impl EmbeddedStore {
             key: Arc::new(key),
             clock,
             runs: Runs::of(&path),
+            dating: access::Dating::default(),
         })
     }
 

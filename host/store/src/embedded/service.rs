@@ -10,10 +10,9 @@ use super::{EmbeddedStore, holds, rows, store_version};
 use crate::error::{ErrorKind, StoreError};
 use crate::labels;
 use crate::rules::{self, CurrentMove};
-use crate::service::calendar::DAY_MS;
 use crate::service::rules as service_rules;
 use crate::service::{
-    Accessed, Deletion, NewRecord, Recovery, RotationSettings, SecretRecord, Update, policy,
+    Deletion, NewRecord, Recovery, RotationSettings, SecretRecord, Update, policy,
 };
 use crate::tags::{self, Tags};
 use crate::types::{Put, SecretName, VersionId, Which};
@@ -122,37 +121,6 @@ impl EmbeddedStore {
             }
         })
         .await
-    }
-
-    /// Reads a version for a client, and writes down on which day that was, once a day.
-    ///
-    /// # Errors
-    /// As for [`SecretStore::get`](crate::SecretStore::get).
-    pub async fn access(&self, name: &SecretName, which: &Which) -> Result<Accessed, StoreError> {
-        let wanted = (name.clone(), which.clone());
-        let (found, (arn_suffix, accessed_at_ms)) = self
-            .read(move |file| {
-                let found = rows::find(file, &wanted.0, Some(&wanted.1))?;
-                let more = rows::arn_suffix_and_access(file, found.secret)?;
-                Ok((found, more))
-            })
-            .await?;
-        let secret = found.secret;
-        let version = self.opened(name, which, found)?;
-        let today_ms = self.clock.now_ms() / DAY_MS * DAY_MS;
-        if accessed_at_ms.is_none_or(|at_ms| at_ms < today_ms) {
-            // A store that cannot be written to just now still answers what was asked.
-            let _ = self
-                .write(move |write| {
-                    rows::date_access(write.statement(), secret, today_ms)?;
-                    write.commit()
-                })
-                .await;
-        }
-        Ok(Accessed {
-            arn_suffix,
-            version,
-        })
     }
 
     /// Changes details of a secret, and puts a new version if there is one. Unlike

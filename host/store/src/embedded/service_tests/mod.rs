@@ -28,7 +28,7 @@ const START_MS: u64 = 20_000 * DAY_MS + 10 * 60 * 60 * 1_000;
 struct Bench {
     store: EmbeddedStore,
     clock: Arc<ManualClock>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Bench {
@@ -38,11 +38,7 @@ impl Bench {
         let master = MasterKey::generate().unwrap();
         let path = dir.path().join("store.db");
         let store = EmbeddedStore::create(&path, &master, clock.clone()).unwrap();
-        Self {
-            store,
-            clock,
-            _dir: dir,
-        }
+        Self { store, clock, dir }
     }
 
     /// With the secret, made from version 1.
@@ -120,6 +116,29 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<T, StoreError>, code: &str,
     let error = result.unwrap_err();
     let found = (error.code(), error.client_message());
     assert_eq!(found, (code, words), "{error}");
+}
+
+#[tokio::test]
+async fn a_read_does_not_wait_for_the_writer() {
+    let bench = Bench::with_secret().await;
+    let other = rusqlite::Connection::open(bench.dir.path().join("store.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for _ in 0..3 {
+        let began = std::time::Instant::now();
+        let read = bench.store.access(&name(), &Which::current()).await;
+        assert_eq!(read.unwrap().version.id, id(1));
+        assert!(began.elapsed() < std::time::Duration::from_secs(2));
+    }
+    assert_eq!(bench.record().await.accessed_at_ms, None);
+    other.execute_batch("COMMIT").unwrap();
+    // Behind the write that was begun.
+    bench.put(2, &[]).await.unwrap();
+    bench
+        .store
+        .access(&name(), &Which::current())
+        .await
+        .unwrap();
+    assert!(bench.record().await.accessed_at_ms.is_some());
 }
 
 #[tokio::test]
