@@ -70,6 +70,8 @@ pub struct Around {
     pub refusal: Mutex<Option<String>>,
     /// Whether the audit trail cannot be written.
     pub trail_is_full: Mutex<bool>,
+    /// Whether writing it is the end of who does so.
+    pub trail_panics: Mutex<bool>,
 }
 
 impl Endpoint {
@@ -179,6 +181,8 @@ impl RequestLog for Around {
 
 impl Trail for Around {
     fn intent(&self, change: &Change) -> io::Result<()> {
+        let panics = *locked(&self.trail_panics);
+        assert!(!panics, "as told");
         if *locked(&self.trail_is_full) {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }

@@ -88,6 +88,9 @@ pub struct RequestRecord {
     /// The holder of the access key; empty until the signature is verified.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub key: String,
+    /// The id of the access key that it names, where its signature was refused.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub claimed_id: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub operation: &'static str,
     /// The secret, once it is found: what a client writes into its place may be anything.

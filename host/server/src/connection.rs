@@ -82,10 +82,27 @@ async fn answer(
     service: Arc<Service>,
 ) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
     let (head, body) = request.into_parts();
-    let body = receive(body, patience.body).await;
+    let body = match service.check_head(&head) {
+        Ok(()) => receive(body, patience.body).await,
+        Err(refused) => {
+            // Read all the same, so that the client comes to read its answer.
+            let _ = timeout(patience.body, forget(body)).await;
+            Err(refused)
+        }
+    };
     // A task of its own: once a request has arrived it is carried out to its end, whoever hangs up meanwhile.
-    let answered = tokio::spawn(async move { service.answer(client, &head, body).await });
-    Ok(answered.await??.map(Full::new))
+    let answering = Arc::clone(&service);
+    let answered = tokio::spawn(async move { answering.answer(client, &head, body).await });
+    match answered.await {
+        Ok(answered) => Ok(answered?.map(Full::new)),
+        Err(_panic) => Ok(service.broke_off(client).map(Full::new)),
+    }
+}
+
+/// Keeps nothing: whoever has no key must not fill the memory.
+async fn forget(body: Incoming) {
+    let mut body = Limited::new(body, BODY_BYTES_MAX);
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 async fn receive(body: Incoming, patience: Duration) -> Answer<Bytes> {

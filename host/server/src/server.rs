@@ -17,8 +17,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::connection::{self, Patience};
 use crate::service::Service;
 
-/// Each is a file handle and a few kilobytes.
-const CONNECTIONS_MAX: usize = 1024;
+/// Each is a file handle and a few kilobytes. Half of the handles that a process usually has: store and rotations need
+/// some, whoever else keeps connections open.
+const CONNECTIONS_MAX: usize = 512;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For what has arrived when the server is told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);

@@ -21,7 +21,7 @@ use crate::error::{Answer, ApiError};
 use crate::faults::{Faults, HungUp};
 use crate::members::Members;
 use crate::operations::{self, Call, Operation};
-use crate::sigv4::Verifier;
+use crate::sigv4::{self, Verifier};
 
 const CONTENT: &str = "application/x-amz-json-1.1";
 const TARGET_PREFIX: &str = "secretsmanager.";
@@ -64,6 +64,37 @@ impl Service {
     pub(crate) async fn rest(&self, patience: Duration) -> bool {
         let all = timeout(patience, self.turns.acquire_many(REQUESTS_MAX));
         all.await.is_ok()
+    }
+
+    /// What can be refused before the body is there: then nobody needs it.
+    pub(crate) fn check_head(&self, head: &Parts) -> Answer<()> {
+        check_form(head)?;
+        self.verifier().claim(&head.headers).map(drop)
+    }
+
+    fn verifier(&self) -> Verifier<'_> {
+        Verifier {
+            keys: &self.options.keys,
+            region: &self.options.place.region,
+            now_ms: self.options.clock.now_ms(),
+        }
+    }
+
+    /// The answer to a request whose own answer was lost to a fault of this server.
+    pub(crate) fn broke_off(&self, client: SocketAddr) -> Response<Bytes> {
+        let request_id = Uuid::new_v4().to_string();
+        let error = ApiError::internal(
+            "The server has a fault; whether the request took effect is not known. Read before you repeat it.",
+        );
+        self.options.log.record(&RequestRecord {
+            at_ms: self.options.clock.now_ms(),
+            request_id: request_id.clone(),
+            client: client.to_string(),
+            status: error.status.as_u16(),
+            error: Some(error.code),
+            ..RequestRecord::default()
+        });
+        respond(&Err(error), &request_id)
     }
 
     /// Answers one request.
@@ -130,16 +161,14 @@ impl Service {
         body: Answer<Bytes>,
         record: &mut RequestRecord,
     ) -> Answer<Call<'_>> {
-        check_form(head)?;
+        if let Some(id) = sigv4::claimed_id(&head.headers) {
+            id.clone_into(&mut record.claimed_id);
+        }
         let body = body?;
         let turn = self.turn().await?;
-        let verifier = Verifier {
-            keys: &self.options.keys,
-            region: &self.options.place.region,
-            now_ms: self.options.clock.now_ms(),
-        };
-        let key = verifier.verify(&head.headers, &body)?;
+        let key = self.verifier().verify(&head.headers, &body)?;
         record.key.clone_from(&key.name);
+        record.claimed_id.clear();
         // Only now, so that nobody without a key learns what there is.
         let operation = operation(&head.headers)?;
         record.operation = operation.name();

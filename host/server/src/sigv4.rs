@@ -31,12 +31,23 @@ pub(crate) struct Verifier<'a> {
     pub(crate) now_ms: u64,
 }
 
+/// Who a request says that it is from, and when: it may be so. Whether it is, the signature tells.
+pub(crate) struct Claim<'a, 'h> {
+    authorization: Authorization<'h>,
+    date: &'h str,
+    scope: [&'h str; 4],
+    key: &'a AccessKey,
+}
+
 impl<'a> Verifier<'a> {
-    /// Answers the key that signed the request.
+    /// What can be said before the body is there.
     ///
     /// # Errors
     /// Those of AWS, by name.
-    pub(crate) fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Answer<&'a AccessKey> {
+    pub(crate) fn claim<'h>(&self, headers: &'h HeaderMap) -> Answer<Claim<'a, 'h>>
+    where
+        'a: 'h,
+    {
         let authorization = Authorization::of(headers)?;
         let date = single(headers, "x-amz-date").ok_or_else(|| {
             ApiError::new(
@@ -53,6 +64,28 @@ impl<'a> Verifier<'a> {
         if headers.contains_key("x-amz-security-token") {
             return Err(unknown());
         }
+        Ok(Claim {
+            authorization,
+            date,
+            scope,
+            key,
+        })
+    }
+
+    /// Answers the key that signed the request.
+    ///
+    /// # Errors
+    /// Those of AWS, by name.
+    pub(crate) fn verify<'h>(&self, headers: &'h HeaderMap, body: &[u8]) -> Answer<&'a AccessKey>
+    where
+        'a: 'h,
+    {
+        let Claim {
+            authorization,
+            date,
+            scope,
+            key,
+        } = self.claim(headers)?;
         let canonical = authorization.canonical_request(headers, body)?;
         let signed = format!(
             "{ALGORITHM}\n{date}\n{}\n{}",
@@ -199,6 +232,17 @@ fn signing_key(secret: &str, scope: [&str; 4]) -> hmac::Key {
         );
     }
     key
+}
+
+/// The id of the access key that a request names, if that is what it is: a client that is configured wrongly may have
+/// written anything there. AWS's ids and this server's are alike; a secret is twice as long.
+pub(crate) fn claimed_id(headers: &HeaderMap) -> Option<&str> {
+    let id = Authorization::of(headers).ok()?.key_id;
+    let is_id = id.len() == 20
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    is_id.then_some(id)
 }
 
 /// The value of a header that is there once.

@@ -95,6 +95,95 @@ async fn too_much_of_anything_is_refused() {
     assert_eq!(many.send(endpoint.address).await.unwrap().status, 431);
 }
 
+/// 100 MB a second from whoever has no key would be kept otherwise.
+#[tokio::test]
+async fn a_body_that_nobody_has_signed_for_is_not_waited_for_to_be_refused() {
+    let endpoint = Endpoint::start().await.unwrap();
+    let mut stranger = signed(&endpoint, &endpoint.key, "ListSecrets", "{}");
+    stranger.body = "x".repeat(600 * 1024);
+    let unsigned = stranger.clone().without("authorization");
+    let answered = unsigned.send(endpoint.address).await.unwrap();
+    assert_eq!(answered.code(), "MissingAuthenticationTokenException");
+    let authorization = stranger.header("authorization").to_owned();
+    let unknown = authorization.replace(&endpoint.key.id, "KTAKAAAAAAAAAAAAAAAA");
+    let unknown = stranger.with("authorization", &unknown);
+    let answered = unknown.send(endpoint.address).await.unwrap();
+    assert_eq!(answered.code(), "UnrecognizedClientException");
+    let requests = locked(&endpoint.around.requests);
+    let ids: Vec<_> = requests
+        .iter()
+        .map(|request| request.claimed_id.as_str())
+        .collect();
+    assert_eq!(ids, ["", "KTAKAAAAAAAAAAAAAAAA"]);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_server_is_answered_and_logged() {
+    let endpoint = Endpoint::start().await.unwrap();
+    *locked(&endpoint.around.trail_panics) = true;
+    let body = json!({"Name": "a", "SecretString": "hunter2", "ClientRequestToken": token(1)});
+    let answered = ask(&endpoint, "CreateSecret", body.clone()).await;
+    assert_eq!(
+        (answered.status, answered.code()),
+        (500, "InternalServiceError")
+    );
+    assert!(
+        answered.message().contains("not known"),
+        "{}",
+        answered.message()
+    );
+    {
+        let requests = locked(&endpoint.around.requests);
+        let last = requests.last().unwrap();
+        assert_eq!(
+            (last.status, last.error),
+            (500, Some("InternalServiceError"))
+        );
+    }
+    *locked(&endpoint.around.trail_panics) = false;
+    done(&endpoint, "CreateSecret", body).await;
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_a_body_and_two_lengths_are_none() {
+    let endpoint = Endpoint::start().await.unwrap();
+    let request = signed(&endpoint, &endpoint.key, "ListSecrets", "{}");
+    let head = request.clone().with("connection", "close").head();
+    let (fields, _) = head.split_once("content-length").unwrap();
+    let chunked = format!("{fields}transfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n");
+    let answered = send(endpoint.address, chunked.as_bytes()).await.unwrap();
+    assert_eq!(answered.status, 200, "{}", answered.body);
+    // Each could be read as another request by somebody on the way.
+    for framing in [
+        "content-length: 2\r\ncontent-length: 3",
+        "content-length: 2, 3",
+        "transfer-encoding: chunked, identity",
+    ] {
+        let bytes = format!("{fields}{framing}\r\n\r\n{{}}");
+        let answered = send(endpoint.address, bytes.as_bytes()).await.unwrap();
+        assert_eq!(answered.status, 400, "{framing}");
+    }
+    // What is chunked is as long as its chunks say, whatever else is said; nothing is left for a second request.
+    let both = format!(
+        "{fields}content-length: 60\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+    );
+    let before = locked(&endpoint.around.requests).len();
+    let answered = send(endpoint.address, both.as_bytes()).await.unwrap();
+    assert!([200, 400].contains(&answered.status), "{}", answered.status);
+    assert!(locked(&endpoint.around.requests).len() <= before + 1);
+    let short = format!("{fields}content-length: 9\r\n\r\n{{}}");
+    let mut stream = TcpStream::connect(endpoint.address).await.unwrap();
+    stream.write_all(short.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+        "{answer}"
+    );
+    assert_eq!(ask(&endpoint, "ListSecrets", json!({})).await.status, 200);
+}
+
 #[tokio::test]
 async fn what_is_no_http_is_answered_as_such() {
     let endpoint = Endpoint::start().await.unwrap();
