@@ -48,6 +48,18 @@ impl Serving {
     }
 
     fn start_with(workspace: &Workspace, arguments: &[&str]) -> Self {
+        let mut serving = Self::unheard(workspace, arguments);
+        let mut stderr = serving.process.stderr.take().unwrap();
+        serving.said = Some(thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        }));
+        serving
+    }
+
+    /// Nobody reads what it says on standard error.
+    fn unheard(workspace: &Workspace, arguments: &[&str]) -> Self {
         let mut process = workspace.start(arguments);
         let mut line = String::new();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
@@ -56,21 +68,15 @@ impl Serving {
         let address = url
             .split_once("://")
             .and_then(|(_, text)| text.parse().ok());
-        let mut stderr = process.stderr.take().unwrap();
-        let said = thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            text
-        });
         let Some(address) = address else {
             let _ = process.kill();
-            panic!("{line:?} {:?}", said.join());
+            panic!("{line:?} {:?}", process.wait_with_output());
         };
         Self {
             process,
             address,
             url: url.to_owned(),
-            said: Some(said),
+            said: None,
         }
     }
 
@@ -104,8 +110,9 @@ impl Serving {
                 .success()
         );
         let ended = poll::until(PATIENCE, || self.process.try_wait().unwrap());
-        let said = self.said.take().unwrap().join().unwrap();
-        (ended.expect("it did not end").code(), said)
+        let said = self.said.take().map(|said| said.join().unwrap());
+        let code = ended.expect("it did not end").code();
+        (code, said.unwrap_or_default())
     }
 }
 
@@ -318,4 +325,23 @@ fn faults_are_made_only_on_demand_and_said() {
     fs::write(workspace.path("faults.json"), "[{}]").unwrap();
     let refused = workspace.run(&["serve", "--faults", "faults.json"]);
     refused.failed(3, &["--faults faults.json"]);
+}
+
+#[test]
+fn a_log_that_nobody_reads_keeps_no_server_from_ending() {
+    let workspace = served("");
+    workspace.create("app-prod/key", "the value");
+    let mut serving = Serving::unheard(&workspace, &["serve"]);
+    let requests = 600;
+    for _ in 0..requests {
+        let read = json!({"SecretId": "app-prod/key"});
+        assert_eq!(serving.ask(&workspace, "GetSecretValue", &read).status, 200);
+    }
+    let (code, _) = serving.stop("-TERM");
+    assert_eq!(code, Some(0));
+    let mut said = String::new();
+    let mut stderr = serving.process.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    // The pipe was full: that is what it did not wait for.
+    assert!(said.lines().count() < requests, "{}", said.len());
 }

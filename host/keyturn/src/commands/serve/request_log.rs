@@ -2,12 +2,14 @@
 //! requests, so lines wait in a bounded queue; what finds no room there is counted and said.
 
 use std::{
+    convert::Infallible,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
-    thread::{self, JoinHandle},
+    thread,
+    time::Duration,
 };
 
 use keyturn_server::{RequestLog, RequestRecord};
@@ -17,12 +19,15 @@ use crate::output;
 
 /// Some seconds of many requests.
 const LINES_MAX: usize = 4096;
+/// For what waits when the server ends. Whoever does not read by then never will.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Lines {
     /// `None` once it is closed.
     queue: Mutex<Option<SyncSender<String>>>,
     lost: Arc<AtomicU64>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Nothing comes from the writer but its end.
+    ended: Mutex<Receiver<Infallible>>,
 }
 
 impl Lines {
@@ -30,14 +35,19 @@ impl Lines {
         let (queue, lines) = mpsc::sync_channel(LINES_MAX);
         let lost = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lost);
+        let (ending, ended) = mpsc::sync_channel(0);
+        thread::spawn(move || {
+            let _ending: SyncSender<Infallible> = ending;
+            write(&lines, &counted);
+        });
         Arc::new(Self {
             queue: Mutex::new(Some(queue)),
             lost,
-            writer: Mutex::new(Some(thread::spawn(move || write(&lines, &counted)))),
+            ended: Mutex::new(ended),
         })
     }
 
-    /// Writes what is waiting. Afterwards nothing is written any more.
+    /// Writes what is waiting, as long as somebody reads it. Afterwards nothing is recorded any more.
     pub(super) fn close(&self) {
         drop(
             self.queue
@@ -45,13 +55,9 @@ impl Lines {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
-        let writer = self
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
         // It ends with its queue; if it panicked, its lines are lost and nothing else.
-        let _ = writer.map(JoinHandle::join);
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(CLOSE_TIMEOUT);
     }
 }
 
