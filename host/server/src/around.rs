@@ -96,6 +96,9 @@ pub struct RequestRecord {
     /// The secret, once it is found: what a client writes into its place may be anything.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub secret: String,
+    /// Those whose values a BatchGetSecretValue has told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'static str>,

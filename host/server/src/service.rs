@@ -151,6 +151,7 @@ impl Service {
         if let Some(secret) = &call.secret {
             record.secret = secret.to_string();
         }
+        record.secrets = call.told;
         Ok(hit.after()?.and(answer))
     }
 
@@ -179,6 +180,7 @@ impl Service {
             members: Members::parse(&body)?,
             request_id: record.request_id.clone(),
             secret: None,
+            told: Vec::new(),
             stale_reads: 0,
             _turn: turn,
         })

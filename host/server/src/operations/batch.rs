@@ -58,14 +58,16 @@ pub(super) async fn get(call: &mut Call<'_>) -> Answer {
     Ok(answer)
 }
 
-async fn one(call: &Call<'_>, id: &str) -> Answer {
+async fn one(call: &mut Call<'_>, id: &str) -> Answer {
     let name = call.find(id).await?;
     value(call, &name).await
 }
 
-async fn value(call: &Call<'_>, name: &SecretName) -> Answer {
+async fn value(call: &mut Call<'_>, name: &SecretName) -> Answer {
     call.check_also(Operation::GetSecretValue, name.as_str())?;
-    values::read(call, name, &Which::current()).await
+    let value = values::read(call, name, &Which::current()).await?;
+    call.told.push(name.clone());
+    Ok(value)
 }
 
 fn failed(id: &str, error: &ApiError) -> Value {

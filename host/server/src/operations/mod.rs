@@ -92,6 +92,8 @@ pub(crate) struct Call<'a> {
     pub(crate) request_id: String,
     /// The secret that it is about, once that is known.
     pub(crate) secret: Option<SecretName>,
+    /// Those whose values it has told, where it is about several.
+    pub(crate) told: Vec<SecretName>,
     /// By a fault: so many reads will not see what this call changes.
     pub(crate) stale_reads: u32,
     /// Given back with the call.

@@ -423,6 +423,14 @@ async fn several_are_read_at_once_and_what_fails_is_told_beside_them() {
         answer["Errors"][0]["ErrorCode"],
         "ResourceNotFoundException"
     );
+    {
+        let requests = locked(&endpoint.around.requests);
+        let told = &requests.last().unwrap().secrets;
+        assert_eq!(
+            format!("{told:?}"),
+            r#"[SecretName("prod/a"), SecretName("staging/a")]"#
+        );
+    }
     let filters = json!([{"Key": "name", "Values": ["prod/"]}]);
     let first = done(
         &endpoint,
