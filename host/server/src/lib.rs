@@ -18,9 +18,11 @@ mod operations;
 mod server;
 mod service;
 mod sigv4;
+mod tls;
 
 pub use arn::Place;
 pub use around::{Admitted, Change, RequestLog, RequestRecord, RotateError, Rotator, Trail};
 pub use connection::Patience;
-pub use server::{Ended, Server, tls};
+pub use server::{Ended, Server};
 pub use service::{Options, Service};
+pub use tls::tls;

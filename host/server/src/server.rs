@@ -6,9 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -130,30 +127,4 @@ impl Server {
             }
         });
     }
-}
-
-/// What a server presents, from PEM texts: its certificate, with the chain behind it, and the private key.
-///
-/// # Errors
-/// In words, without the key.
-pub fn tls(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, String> {
-    let chain = CertificateDer::pem_slice_iter(certificate_pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("the certificate is not a PEM file: {error}"))?;
-    if chain.is_empty() {
-        return Err(
-            "the certificate's file holds no certificate (-----BEGIN CERTIFICATE-----)".to_owned(),
-        );
-    }
-    // Its error could quote the text.
-    let key = PrivateKeyDer::from_pem_slice(key_pem)
-        .map_err(|_| "the key's file holds no private key in PEM form".to_owned())?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| format!("certificate and key cannot be used together: {error}"))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use harness::poll;
 use harness::signed::{Answered, Key, Request};
+use harness::tls::Authority;
 use keyturn_store::{Which, labels};
 use serde_json::{Value, json};
 
@@ -176,6 +177,10 @@ fn what_is_configured_wrongly_is_not_served() {
             vec!["there is no action \"ReadSecret\""],
         ),
         (
+            format!("{loopback}{access}{actions}").replace("\"*\"", "\"*/db\""),
+            vec!["no secret can be called \"*/db\""],
+        ),
+        (
             format!("{loopback}{access}{actions}").replace("app.key", "none.key"),
             vec!["none.key", "keyturn access-key"],
         ),
@@ -198,6 +203,20 @@ fn what_is_configured_wrongly_is_not_served() {
     workspace
         .run(&["serve"])
         .failed(3, &["can be read by others (mode 0644)", "chmod 600"]);
+    let authority = Authority::new("keyturn serve").unwrap();
+    let identity = authority.issue(&["127.0.0.1"]).unwrap();
+    let tls = "tls = { certificate = \"tls.pem\", private_key = \"tls.key\" }\n";
+    let workspace = Workspace::with(&format!("{loopback}{tls}{access}{actions}"));
+    workspace.run(&["access-key", "app.key"]).succeeded();
+    fs::write(workspace.path("tls.pem"), &identity.certificate_pem).unwrap();
+    fs::write(workspace.path("tls.key"), &identity.key_pem).unwrap();
+    let shown = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o640);
+    fs::set_permissions(workspace.path("tls.key"), shown).unwrap();
+    let refused = workspace.run(&["serve"]);
+    refused.failed(
+        3,
+        &["tls.key can be read by others (mode 0640)", "chmod 600"],
+    );
 }
 
 #[test]

@@ -200,6 +200,8 @@ fn over_tls_it_is_reached_by_those_who_trust_its_authority() {
         ] {
             fs::write(workspace.path(name), pem).unwrap();
         }
+        let own = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
+        fs::set_permissions(workspace.path("server.key"), own).unwrap();
     });
     assert!(
         site.serving.url.starts_with("https://"),

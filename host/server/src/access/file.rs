@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 const FILE_BYTES_MAX: u64 = 4096;
 /// AWS's own secrets have 40 characters of base64.
 const SECRET_BYTES: usize = 30;
+/// Whoever has one signed request can try secrets at home.
+const SECRET_CHARS_MIN: usize = 32;
 const ID_CHARS: usize = 16;
 const ID_PREFIX: &str = "KTAK";
 /// No 0, 1, 8 and 9, as in AWS's ids.
@@ -50,6 +52,11 @@ pub enum KeyFileError {
          one line aws_secret_access_key = …"
     )]
     Malformed { path: PathBuf },
+    #[error(
+        "the secret in the access key file {path} has fewer than {SECRET_CHARS_MIN} characters and could be guessed; \
+         make another with `keyturn access-key FILE`"
+    )]
+    Guessable { path: PathBuf },
     #[error("the operating system gave no randomness for an access key; try again")]
     Randomness,
 }
@@ -98,7 +105,12 @@ impl KeyPair {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(malformed()),
             read => read.map_err(failed("reading", path))?,
         };
-        parse(&text).ok_or_else(malformed)
+        let pair = parse(&text).ok_or_else(malformed)?;
+        if pair.secret.expose_secret().len() < SECRET_CHARS_MIN {
+            let path = path.to_owned();
+            return Err(KeyFileError::Guessable { path });
+        }
+        Ok(pair)
     }
 
     /// Writes the pair to a new file with mode 0600 and makes it durable.
@@ -201,6 +213,23 @@ mod tests {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
         let refused = KeyPair::from_file(&path).unwrap_err();
         assert!(refused.to_string().contains("mode 0640"), "{refused}");
+    }
+
+    #[test]
+    fn a_secret_that_could_be_guessed_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("app.credentials");
+        for (chars, is_read) in [(31, false), (32, true)] {
+            let pair = KeyPair {
+                id: "AKID".to_owned(),
+                secret: "x".repeat(chars).into(),
+            };
+            let _ = std::fs::remove_file(&path);
+            pair.write_new_file(&path).unwrap();
+            let read = KeyPair::from_file(&path);
+            assert_eq!(read.is_ok(), is_read, "{chars}");
+            assert!(!format!("{read:?}").contains("xxx"));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod file;
 use std::collections::HashMap;
 use std::fmt;
 
+use keyturn_store::SecretName;
 use secrecy::SecretString;
 
 use crate::operations::Operation;
@@ -35,6 +36,11 @@ impl Pattern {
     /// Whether it means any operation that there is; if not, it was mistyped.
     pub fn is_an_action(&self) -> bool {
         Operation::NAMES.iter().any(|name| self.matches(name))
+    }
+
+    /// Whether any secret could have a name that it means; if not, it was mistyped.
+    pub fn is_of_secrets(&self) -> bool {
+        (self.is_prefix && self.text.is_empty()) || SecretName::new(self.text.as_str()).is_ok()
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {
@@ -112,5 +118,20 @@ impl AccessKeys {
 
     pub(crate) fn find(&self, id: &str) -> Option<&AccessKey> {
         self.0.get(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+
+    #[test]
+    fn a_pattern_that_means_no_secret_is_told_from_one_that_does() {
+        for good in ["*", "prod/*", "prod/database", "rds!*"] {
+            assert!(Pattern::new(good).is_of_secrets(), "{good}");
+        }
+        for bad in ["", "*/database", "prod/*/x", "prod/**", "prod database"] {
+            assert!(!Pattern::new(bad).is_of_secrets(), "{bad}");
+        }
     }
 }

@@ -45,17 +45,10 @@ pub(crate) async fn run(
         )
     })?;
     let keys = AccessKeys::new(keys(serve)?).map_err(refuse)?;
-    let tls = match &serve.tls {
-        None => None,
-        Some(files) => {
-            let read = |path: &std::path::Path| {
-                fs::read(path).map_err(|error| refuse(format!("{}: {error}", path.display())))
-            };
-            let (certificate, key) = (read(&files.certificate)?, read(&files.private_key)?);
-            let tls = keyturn_server::tls(&certificate, &key);
-            Some(tls.map_err(|error| refuse(format!("serve.tls: {error}")))?)
-        }
-    };
+    let tls = serve.tls.as_ref();
+    let tls = tls.map(|files| keyturn_server::tls(&files.certificate, &files.private_key));
+    let tls = tls.transpose();
+    let tls = tls.map_err(|error| refuse(format!("serve.tls: {error}")))?;
     let store = session.embedded()?;
     let rotations = Arc::new(Rotations::new(global, session, store).await?);
     let trail = Arc::new(AuditTrail::new(session.audit()?));
@@ -155,33 +148,31 @@ fn key(name: &str, access: &Access) -> Result<AccessKey, Failure> {
     let wrong = |problem: String| refuse(format!("serve.access.{name}: {problem}"));
     let pair = KeyPair::from_file(&access.credentials_file);
     let KeyPair { id, secret } = pair.map_err(|error| wrong(error.to_string()))?;
-    let actions: Vec<_> = access
-        .actions
-        .iter()
-        .map(|action| Pattern::new(action))
-        .collect();
-    let unknown = actions
-        .iter()
-        .zip(&access.actions)
-        .find(|(pattern, _)| !pattern.is_an_action());
-    if let Some((_, action)) = unknown {
-        return Err(wrong(format!(
+    let actions = patterns(&access.actions, Pattern::is_an_action).map_err(|action| {
+        wrong(format!(
             "there is no action \"{action}\"; actions are called as in AWS, such as \"GetSecretValue\" or \"Get*\""
-        )));
-    }
+        ))
+    })?;
+    let secrets = patterns(&access.secrets, Pattern::is_of_secrets).map_err(|secret| {
+        wrong(format!(
+            "no secret can be called \"{secret}\"; give a name, or how names begin with * behind it: \"app-prod/*\""
+        ))
+    })?;
     Ok(AccessKey {
         name: name.to_owned(),
         id,
         secret,
-        grant: Grant {
-            secrets: access
-                .secrets
-                .iter()
-                .map(|name| Pattern::new(name))
-                .collect(),
-            actions,
-        },
+        grant: Grant { secrets, actions },
     })
+}
+
+/// The patterns of a list, or the text of the first one that means nothing.
+fn patterns<'t>(
+    texts: &'t [String],
+    means: fn(&Pattern) -> bool,
+) -> Result<Vec<Pattern>, &'t String> {
+    let pattern = |text: &'t String| Some(Pattern::new(text)).filter(means).ok_or(text);
+    texts.iter().map(pattern).collect()
 }
 
 /// The client that asked for a rotation has its answer by now.
