@@ -359,16 +359,27 @@ fn check_label_count(held: &Held) -> Result<(), StoreError> {
 }
 
 fn not_the_holder(label: &str, from: &VersionId, holder: Option<&VersionId>) -> StoreError {
-    let holder = holder.map_or_else(
-        || "no version does".to_owned(),
-        |id| format!("version {id} does"),
-    );
+    let (found, told) = match holder {
+        Some(holder) => (
+            format!("version {holder} does"),
+            format!(
+                "currently attached to version {holder}, so you must explicitly reference that version in \
+                 RemoveFromVersionId."
+            ),
+        ),
+        None => (
+            "no version does".to_owned(),
+            format!("not attached to version {from}."),
+        ),
+    };
     StoreError::new(
         ErrorKind::InvalidParameter,
-        format!("version {from} does not carry the label {label:?}, {holder}"),
+        format!("version {from} does not carry the label {label:?}, {found}"),
         "someone else moved the label: describe the secret and decide again",
     )
-    .for_clients(format!("The parameter RemoveFromVersionId is invalid. Staging label {label} isn't attached to version {from}."))
+    .for_clients(format!(
+        "The parameter RemoveFromVersionId is incorrect. Staging label {label} is {told}"
+    ))
 }
 
 fn held_elsewhere(label: &str, holder: &VersionId) -> StoreError {
