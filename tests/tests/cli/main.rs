@@ -36,5 +36,6 @@ mod serve;
 mod serve_agent;
 mod serve_clients;
 mod serve_load;
+mod serve_rotation;
 mod tokens;
 mod vendors;

@@ -35,12 +35,17 @@ pub(crate) fn served(tables: &str) -> Workspace {
 
 /// The same with further keys of `[serve]`.
 pub(crate) fn served_with(keys: &str, tables: &str) -> Workspace {
-    let workspace = Workspace::with(&format!(
-        "[serve]\naddress = \"127.0.0.1:0\"\nregion = \"{REGION}\"\n{keys}\
-         [serve.access.admin]\ncredentials_file = \"admin.key\"\nsecrets = [\"*\"]\nactions = [\"*\"]\n{tables}"
-    ));
+    let workspace = Workspace::with(&(table(keys) + tables));
     workspace.run(&["access-key", "admin.key"]).succeeded();
     workspace
+}
+
+/// The tables of a server on a free port.
+pub(crate) fn table(keys: &str) -> String {
+    format!(
+        "[serve]\naddress = \"127.0.0.1:0\"\nregion = \"{REGION}\"\n{keys}\
+         [serve.access.admin]\ncredentials_file = \"admin.key\"\nsecrets = [\"*\"]\nactions = [\"*\"]\n"
+    )
 }
 
 impl Serving {

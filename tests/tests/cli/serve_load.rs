@@ -1,5 +1,5 @@
-//! `keyturn serve` under load: 500 reads and 50 writes a second without an error, and kill -9 in the middle of writes,
-//! after which every write that was answered is there. LOAD_SECONDS makes it last longer (`make load`).
+//! `keyturn serve` under load: 500 reads and 50 writes a second without an error, and an end in the middle of writes, by
+//! kill -9 or in order, after which every write that was answered is there. LOAD_SECONDS makes it last longer (`make load`).
 
 use std::collections::BTreeMap;
 use std::env;
@@ -23,7 +23,8 @@ const WRITES_PER_SECOND: u32 = 50;
 const READERS: u32 = 20;
 const WRITERS: u32 = 5;
 const SECRETS: u32 = 10;
-const KILLS: u32 = 3;
+/// How often a server ends among writes.
+const ENDS: u32 = 3;
 
 fn seconds() -> u64 {
     env::var("LOAD_SECONDS").map_or(3, |seconds| seconds.parse().unwrap())
@@ -135,10 +136,25 @@ fn it_bears_its_load_without_an_error() {
 
 #[test]
 fn a_kill_loses_no_write_that_was_answered() {
+    let answered = ended_among_writes("-KILL", |code, _| assert_eq!(code, None));
+    println!("evidence: endpoint, killed under load: {ENDS} kills, {answered} writes answered");
+}
+
+#[test]
+fn a_stop_loses_no_write_that_was_answered() {
+    let answered = ended_among_writes("-TERM", |code, said| {
+        assert_eq!(code, Some(0));
+        assert!(!said.contains("stopped before every request"), "{said}");
+    });
+    println!("evidence: endpoint, stopped under load: {ENDS} stops, {answered} writes answered");
+}
+
+/// Ends servers somewhere among writes; every write that was answered has to be there. Answers how many those are.
+fn ended_among_writes(signal: &str, check: impl Fn(Option<i32>, &str)) -> usize {
     let workspace = stocked();
     let key = key(&workspace, "admin.key");
     let mut answered = BTreeMap::new();
-    for round in 0..KILLS {
+    for round in 0..ENDS {
         let mut serving = Serving::start(&workspace);
         let address = serving.address;
         let runtime = Runtime::new().unwrap();
@@ -155,15 +171,13 @@ fn a_kill_loses_no_write_that_was_answered() {
             // Somewhere among the writes.
             tokio::time::sleep(moment).await;
         });
-        serving.stop("-KILL");
+        let (code, said) = serving.stop(signal);
+        check(code, &said);
         let of_this_round = runtime.block_on(writers.join_all());
         answered.extend(of_this_round.into_iter().flatten());
     }
-    println!(
-        "{} writes were answered before {KILLS} kills",
-        answered.len()
-    );
-    assert!(answered.len() > 10, "{}", answered.len());
+    let writes = answered.len();
+    assert!(writes > 10, "{writes}");
     workspace.on_store(|store| async move {
         for (id, (name, value)) in answered {
             let which = Which::Id(VersionId::new(id).unwrap());
@@ -171,6 +185,7 @@ fn a_kill_loses_no_write_that_was_answered() {
             assert_eq!(version.value.expose_secret(), value);
         }
     });
+    writes
 }
 
 /// Writes as fast as it is answered; answers what was answered, by version.
