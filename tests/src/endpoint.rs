@@ -1,8 +1,10 @@
 //! Keyturn's own Secrets Manager endpoint in the test's process, on a free port, over a store of its own: what any AWS
 //! client can be pointed at. Its clock can be moved, and what it tells its surroundings is kept.
 
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keyturn_server::access::{AccessKey, AccessKeys, Grant, KeyPair, Pattern};
@@ -13,12 +15,14 @@ use keyturn_server::{
 };
 use keyturn_store::embedded::{EmbeddedStore, MasterKey};
 use keyturn_store::{Clock, ManualClock, SecretName, SystemClock, VersionId};
+use rustls::ServerConfig;
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::scratch::Scratch;
 use crate::signed::Key;
+use crate::tls::Identity;
 
 pub const REGION: &str = "eu-west-1";
 pub const ACCOUNT: &str = "123456789012";
@@ -82,6 +86,15 @@ impl Endpoint {
 
     /// The same with other patience.
     pub async fn start_with(patience: Patience) -> io::Result<Self> {
+        Self::start_as(patience, None).await
+    }
+
+    /// The same over TLS.
+    pub async fn start_tls(patience: Patience, identity: &Identity) -> io::Result<Self> {
+        Self::start_as(patience, Some(identity)).await
+    }
+
+    async fn start_as(patience: Patience, identity: Option<&Identity>) -> io::Result<Self> {
         let home = Scratch::new("endpoint")?;
         let clock = Arc::new(ManualClock::at_ms(SystemClock.now_ms()));
         let master = MasterKey::generate().map_err(io::Error::other)?;
@@ -107,7 +120,10 @@ impl Endpoint {
             log: around.clone(),
             faults: faults.clone(),
         });
-        let server = Server::bind(([127, 0, 0, 1], 0).into(), None, service).await?;
+        let tls = identity
+            .map(|identity| presented(&home, identity))
+            .transpose()?;
+        let server = Server::bind(([127, 0, 0, 1], 0).into(), tls, service).await?;
         let server = server.with(patience);
         let address = server.local_addr()?;
         let (stop, stopped) = oneshot::channel();
@@ -143,6 +159,14 @@ impl Endpoint {
             None => Err(io::Error::other("it was stopped before")),
         }
     }
+}
+
+fn presented(home: &Scratch, identity: &Identity) -> io::Result<Arc<ServerConfig>> {
+    let [certificate, key] = ["tls.pem", "tls.key"].map(|name| home.path().join(name));
+    fs::write(&certificate, &identity.certificate_pem)?;
+    fs::write(&key, &identity.key_pem)?;
+    fs::set_permissions(&key, Permissions::from_mode(0o600))?;
+    keyturn_server::tls(&certificate, &key).map_err(io::Error::other)
 }
 
 fn access(name: &str, secrets: &[&str], actions: &[&str]) -> io::Result<(Key, AccessKey)> {

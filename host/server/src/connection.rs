@@ -31,6 +31,8 @@ const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
+    /// To agree on TLS.
+    pub handshake: Duration,
     /// From the end of the last request: how long a connection may be idle, and how long a head may take.
     pub head: Duration,
     pub body: Duration,
@@ -41,6 +43,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(30),
             body: Duration::from_secs(10),
             connection: Duration::from_secs(15 * 60),

@@ -17,7 +17,6 @@ use crate::service::Service;
 /// Each is a file handle and a few kilobytes. Half of the handles that a process usually has: store and rotations need
 /// some, whoever else keeps connections open.
 const CONNECTIONS_MAX: usize = 512;
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For what has arrived when the server is told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// A listener that fails has too few file handles, most likely; some will be free soon.
@@ -122,7 +121,7 @@ impl Server {
                 return connection::serve(stream, client, service, patience, stopped).await;
             };
             // A client that does not speak TLS, or not in time, is told nothing.
-            if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            if let Ok(Ok(stream)) = timeout(patience.handshake, tls.accept(stream)).await {
                 connection::serve(stream, client, service, patience, stopped).await;
             }
         });

@@ -9,5 +9,6 @@ mod rotation;
 mod service;
 mod signatures;
 mod support;
+mod tls;
 mod transport;
 mod values;

@@ -200,6 +200,7 @@ async fn what_is_no_http_is_answered_as_such() {
 #[tokio::test]
 async fn a_client_that_is_too_slow_loses_its_place_and_nobody_elses() {
     let patience = Patience {
+        handshake: Duration::from_secs(1),
         head: Duration::from_millis(300),
         body: Duration::from_millis(300),
         connection: PATIENCE,
