@@ -48,4 +48,9 @@ impl Subject for OnAws {
     }
 }
 
-keyturn_store::store_contract!(on_aws);
+async fn on_the_contract() -> OnAws {
+    println!("evidence: aws store, contract: 1 cases");
+    on_aws().await
+}
+
+keyturn_store::store_contract!(on_the_contract);

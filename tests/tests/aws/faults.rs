@@ -123,6 +123,7 @@ async fn sweep(operation: &str, kind: Kind) -> u32 {
     while survives(aimed(skip)).await {
         skip += 1;
     }
+    println!("evidence: aws store, faults: {skip} requests hit");
     skip
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use harness::poll;
 use serde_json::Value;
 
-use crate::serve_clients::{Site, installed};
+use crate::serve_clients::{CLIENT, Site, installed};
 
 const TOKEN: &str = "a-token-against-forged-requests";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -104,4 +104,5 @@ fn the_agent_of_aws_reads_caches_and_refreshes() {
     let (status, body) = agent.get("secretId=app/absent");
     assert_eq!(status, 400, "{body}");
     assert!(body.contains("ResourceNotFoundException"), "{body}");
+    println!("{CLIENT}");
 }

@@ -77,6 +77,9 @@ impl Site {
     }
 }
 
+/// One of AWS's own clients has worked with the endpoint.
+pub(crate) const CLIENT: &str = "evidence: endpoint, clients: 1 clients";
+
 /// A program that `make aws-clients` has installed.
 pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     let found = env::split_paths(&env::var_os("PATH")?)
@@ -101,6 +104,7 @@ fn boto3_cannot_tell_it_from_aws() {
     };
     let said = Site::new().run(&python, &[&script("boto3_client.py")]);
     assert!(said.contains("every call was answered as by AWS"), "{said}");
+    println!("{CLIENT}");
 }
 
 #[test]
@@ -110,6 +114,7 @@ fn the_reading_path_of_applications_works_unchanged() {
     };
     let said = Site::new().run(&node, &[&script("reading_path.js")]);
     assert!(said.contains("the reading path works unchanged"), "{said}");
+    println!("{CLIENT}");
 }
 
 #[test]
@@ -119,8 +124,7 @@ fn the_aws_cli_does_what_operators_scripts_ask_of_it() {
     };
     let site = Site::new();
     let aws = |arguments: &[&str]| {
-        let mut all = vec!["-m", "awscli", "secretsmanager"];
-        all.extend(arguments);
+        let all = [&["-m", "awscli", "secretsmanager"], arguments].concat();
         site.run(&python, &all)
     };
     let stages = "Versions[*].{VersionId:VersionId,Stages:VersionStages}";
@@ -182,6 +186,7 @@ fn the_aws_cli_does_what_operators_scripts_ask_of_it() {
     assert_eq!(id("AWSCURRENT"), previous);
     let rotated = aws(&["rotate-secret", "--secret-id", "app/jwt"]);
     assert!(rotated.contains("VersionId"), "{rotated}");
+    println!("{CLIENT}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `keyturn serve` under load: 500 reads and 50 writes a second without an error, and an end in the middle of writes, by
-//! kill -9 or in order, after which every write that was answered is there. LOAD_SECONDS makes it last longer (`make load`).
+//! kill -9 or in order, after which every write that was answered is there. LOAD_SECONDS makes it last longer
+//! (`make load`).
 
 use std::collections::BTreeMap;
 use std::env;
@@ -120,6 +121,11 @@ fn it_bears_its_load_without_an_error() {
             writers.join_all().await.concat(),
         )
     });
+    println!(
+        "evidence: endpoint, load: {} reads, {} writes, 0 failed",
+        reads.len(),
+        writes.len()
+    );
     for (what, mut took) in [("reads", reads), ("writes", writes)] {
         took.sort_unstable();
         println!(

@@ -6,7 +6,8 @@ pub(crate) struct Row {
     pub(crate) promise: &'static str,
     pub(crate) tested: &'static str,
     pub(crate) cases: &'static [Cases],
-    /// Its run is too long for each change: without one, the row stays as the last run left it.
+    /// Its run is too long for each change, or takes what is not to be had everywhere: without one, the row stays as the
+    /// last run left it.
     pub(crate) seldom: bool,
 }
 
@@ -107,6 +108,12 @@ const STORE_KILLED: &[&str] = &[
     "store, killed while brought up to date",
 ];
 const STORE_KILLED_AT_RANDOM: &[&str] = &["store, killed under load"];
+const ENDED: &[&str] = &[
+    "endpoint, killed under load",
+    "endpoint, stopped under load",
+];
+const CLIENTS: &[&str] = &["endpoint, clients"];
+const LOAD: &[&str] = &["endpoint, load"];
 const FUZZ: &[&str] = &[
     "fuzz secret_json",
     "fuzz postgres_wire",
@@ -280,6 +287,43 @@ pub(crate) const ROWS: &[Row] = &[
             exact("sequences of calls", &["store, against its model"]),
         ],
     ),
+    row(
+        "AWS Secrets Manager is a store like the embedded one, whatever it throttles, fails or shows late",
+        "the same contract through `keyturn serve`; each request of a rotation hit by each fault",
+        &[
+            exact("cases", &["aws store, contract"]),
+            exact("requests hit", &["aws store, faults"]),
+        ],
+    ),
+    row(
+        "An access key does what it is granted and nothing else",
+        "each operation without its grant, and with a grant of other secrets",
+        &[exact("refused", &["endpoint, ungranted operations"])],
+    ),
+    row(
+        "No write that `keyturn serve` has answered is lost",
+        "the server killed with SIGKILL, and stopped, among writes",
+        &[
+            exact("kills", &["endpoint, killed under load"]),
+            exact("stops", &["endpoint, stopped under load"]),
+            varying("writes answered", ENDED),
+        ],
+    ),
+    row(
+        "500 reads and 50 writes a second are answered",
+        "20 readers and 5 writers, each over a connection of its own (`make load`: for a minute)",
+        &[
+            varying("reads", LOAD),
+            varying("writes", LOAD),
+            varying("failed", LOAD),
+        ],
+    ),
+    Row {
+        seldom: true,
+        promise: "AWS's own clients cannot tell `keyturn serve` from AWS",
+        tested: "boto3, the AWS CLI, the JavaScript SDK in an application's reading path, AWS's agent with its cache",
+        cases: &[varying("clients", CLIENTS)],
+    },
     row(
         "What the network does is never taken for an answer: unknown stays unknown",
         "connections to real servers cut at and around the bytes that decide, or held at COMMIT",
