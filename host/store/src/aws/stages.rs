@@ -161,3 +161,21 @@ fn jittered(pause: Duration) -> Duration {
     let share = getrandom::u32().unwrap_or(u32::MAX);
     pause.mul_f64(0.5 + 0.5 * f64::from(share) / f64::from(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn pauses_are_spread_over_their_second_half() {
+        let pauses: BTreeSet<_> = (0..100).map(|_| jittered(PAUSE_MAX)).collect();
+        assert!(pauses.len() > 50);
+        assert!(
+            pauses
+                .iter()
+                .all(|pause| (PAUSE_MAX / 2..=PAUSE_MAX).contains(pause))
+        );
+    }
+}

@@ -31,6 +31,15 @@ async fn what_passes_is_repeated() {
     }
 }
 
+/// As long as one request may take.
+#[tokio::test]
+async fn a_request_without_an_answer_is_repeated_within_its_call() {
+    let endpoint = Endpoint::new([Reply::Hang, value(1, "v", &[CURRENT])]).await;
+    let read = endpoint.store.get(&name(), &Which::current()).await;
+    assert_eq!(read.unwrap().id, id(1));
+    assert_eq!(endpoint.operations(), ["GetSecretValue"; 2]);
+}
+
 #[tokio::test]
 async fn a_call_ends_at_its_deadline() {
     let deadline = Instant::now() + Duration::from_millis(300);
