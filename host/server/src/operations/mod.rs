@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use keyturn_store::service::SecretRecord;
-use keyturn_store::{ErrorKind, SecretName, VersionId};
+use keyturn_store::{ErrorKind, SecretName, StoreError, VersionId};
 use serde_json::{Value, json};
 use tokio::sync::SemaphorePermit;
 
@@ -155,9 +155,30 @@ impl Call<'_> {
     /// InvalidRequestException if it is marked for deletion.
     async fn existing(&mut self) -> Answer<(SecretName, String)> {
         let name = self.name().await?;
-        let arn_suffix = self.options().store.arn_suffix(&name).await?;
+        let arn_suffix = match self.options().store.arn_suffix(&name).await {
+            Ok(arn_suffix) => arn_suffix,
+            Err(error) => return Err(self.refusal(&name, error).await),
+        };
         self.secret = Some(name.clone());
         Ok((name, arn_suffix))
+    }
+
+    /// What the store refuses, in its words; but a secret whose time is over is as good as gone.
+    async fn refusal(&self, name: &SecretName, error: StoreError) -> ApiError {
+        if error.kind() == ErrorKind::InvalidRequest
+            && let Ok(record) = self.options().store.record(name).await
+            && self.is_due(&record)
+        {
+            return ApiError::no_secret();
+        }
+        error.into()
+    }
+
+    fn is_due(&self, record: &SecretRecord) -> bool {
+        let now_ms = self.options().clock.now_ms();
+        record
+            .deletion
+            .is_some_and(|deletion| deletion.due_at_ms <= now_ms)
     }
 
     /// The name that an id means. Whether there is a secret of that name is not known yet, unless an ARN told it.
@@ -210,12 +231,7 @@ impl Call<'_> {
         let name = self.name().await?;
         let record = self.options().store.record(&name).await?;
         self.secret = Some(name);
-        let now_ms = self.options().clock.now_ms();
-        // One whose time is over is as good as gone.
-        if record
-            .deletion
-            .is_some_and(|deletion| deletion.due_at_ms <= now_ms)
-        {
+        if self.is_due(&record) {
             return Err(ApiError::no_secret());
         }
         Ok(record)

@@ -39,7 +39,10 @@ pub(super) async fn read(call: &Call<'_>, name: &SecretName, which: &Which) -> A
     let Accessed {
         arn_suffix,
         version,
-    } = read.await?;
+    } = match read.await {
+        Ok(accessed) => accessed,
+        Err(error) => return Err(call.refusal(name, error).await),
+    };
     let mut answer = call.naming(name, &arn_suffix);
     answer["CreatedDate"] = super::seconds(version.created_at_ms);
     answer["SecretString"] = json!(version.value.expose_secret());

@@ -94,7 +94,14 @@ async fn a_deleted_secret_can_be_restored_until_it_is_due() {
     )
     .await;
     endpoint.clock.advance_ms(7 * DAY_MS);
-    for operation in ["DescribeSecret", "RestoreSecret"] {
+    let operations = [
+        "DescribeSecret",
+        "GetSecretValue",
+        "ListSecretVersionIds",
+        "RestoreSecret",
+        "UntagResource",
+    ];
+    for operation in operations {
         let absent = ask(&endpoint, operation, id.clone()).await;
         assert_eq!(absent.code(), "ResourceNotFoundException", "{operation}");
     }
