@@ -200,6 +200,11 @@ impl SecretStore for MemoryStore {
         self.read(name, |secret| Ok(secret.describe(name)))
     }
 
+    /// Nothing here has an ARN.
+    async fn name_of(&self, id: &str) -> Result<SecretName, StoreError> {
+        SecretName::new(id)
+    }
+
     async fn list(&self) -> Result<Vec<SecretDescription>, StoreError> {
         Ok(self
             .lock()
@@ -352,6 +357,8 @@ impl Secret {
             changed_at_ms: self.changed_at_ms,
             tags: self.tags.clone(),
             rotation_enabled: None,
+            last_rotated_at_ms: None,
+            next_rotation_at_ms: None,
             versions: versions.collect(),
         }
     }

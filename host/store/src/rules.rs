@@ -218,6 +218,16 @@ pub(crate) fn old_until_ms(now_ms: u64) -> Option<u64> {
     now_ms.checked_sub(limits::VERSION_AGE_SECONDS_MIN * 1_000)
 }
 
+/// What an ARN of a secret has behind `secret:`; `None` for another text.
+pub(crate) fn resource_of(id: &str) -> Option<&str> {
+    let parts: Vec<_> = id.splitn(7, ':').collect();
+    match parts[..] {
+        // Partition, region and account are whatever they are.
+        ["arn", _, "secretsmanager", _, _, "secret", resource] => Some(resource),
+        _ => None,
+    }
+}
+
 pub(crate) fn no_secret(name: &SecretName) -> StoreError {
     StoreError::new(
         ErrorKind::NotFound,

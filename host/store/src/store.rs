@@ -47,6 +47,13 @@ pub trait SecretStore: Send + Sync {
     /// `NotFound` if there is no such secret.
     async fn describe(&self, name: &SecretName) -> Result<SecretDescription, StoreError>;
 
+    /// The name of the secret that an id means: its name, or its ARN. Changes nothing, and need not look whether there is
+    /// a secret of that name.
+    ///
+    /// # Errors
+    /// `NotFound` for an ARN of no secret here; `InvalidParameter` for what is neither.
+    async fn name_of(&self, id: &str) -> Result<SecretName, StoreError>;
+
     /// Describes every secret that is not marked for deletion, ordered by name. Changes nothing.
     ///
     /// # Errors

@@ -98,6 +98,10 @@ pub struct SecretDescription {
     pub tags: BTreeMap<String, String>,
     /// Whether the store itself would rotate this secret; `None` where it holds no such setting.
     pub rotation_enabled: Option<bool>,
+    /// Unix milliseconds of the last rotation, where the store counts them.
+    pub last_rotated_at_ms: Option<u64>,
+    /// Unix milliseconds at which the next rotation is due, where the store itself starts them.
+    pub next_rotation_at_ms: Option<u64>,
     /// In the order in which they were made, oldest first.
     pub versions: Vec<VersionDescription>,
 }

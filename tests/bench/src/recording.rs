@@ -63,6 +63,10 @@ impl SecretStore for Recording {
         self.store.describe(name).await
     }
 
+    async fn name_of(&self, id: &str) -> Result<SecretName, StoreError> {
+        self.store.name_of(id).await
+    }
+
     async fn list(&self) -> Result<Vec<SecretDescription>, StoreError> {
         self.store.list().await
     }

@@ -274,6 +274,10 @@ impl SecretStore for PromotesMeanwhile {
         unreachable!("a prober changes nothing")
     }
 
+    async fn name_of(&self, _: &str) -> Result<SecretName, StoreError> {
+        unreachable!("a prober knows its secret by its name")
+    }
+
     async fn list(&self) -> Result<Vec<SecretDescription>, StoreError> {
         unreachable!("a prober reads its own secret only")
     }

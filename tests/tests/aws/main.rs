@@ -3,4 +3,5 @@
 
 mod contract;
 mod faults;
+mod ids;
 mod support;

@@ -8,11 +8,25 @@ use aws_sdk_secretsmanager::config::{BehaviorVersion, Config, Credentials, Regio
 use aws_smithy_async::time::TimeSource;
 use harness::endpoint::{Endpoint, REGION};
 use keyturn_store::aws::{AwsStore, Invocation};
-use keyturn_store::{Clock, ManualClock};
+use keyturn_store::{Clock, ManualClock, NewSecret, SecretName, SecretStore as _, VersionId};
 
 pub(crate) struct OnAws {
     pub(crate) endpoint: Endpoint,
     pub(crate) store: AwsStore,
+}
+
+impl OnAws {
+    /// Makes a secret, and answers the end of its ARN.
+    pub(crate) async fn create(&self, name: &str) -> String {
+        let name = SecretName::new(name).unwrap();
+        let new = NewSecret {
+            id: VersionId::new("00000000-0000-4000-8000-000000000001").unwrap(),
+            value: "value".into(),
+            description: None,
+        };
+        self.store.create_secret(&name, new).await.unwrap();
+        self.endpoint.store.arn_suffix(&name).await.unwrap()
+    }
 }
 
 /// The client signs for the endpoint's time, which the cases move.

@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::config::retry::{RetryConfig, RetryPartition, TokenBu
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::config::{self, Config};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
-use aws_sdk_secretsmanager::types::{SecretVersionsListEntry, Tag};
+use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretVersionsListEntry, Tag};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::described::{Seen, milliseconds};
@@ -112,14 +112,30 @@ impl AwsStore {
         }
     }
 
-    /// All secrets that are not marked for deletion.
-    pub(super) async fn secrets(&self) -> Result<Vec<Seen>, StoreError> {
+    /// The name of the secret with this ARN. It is never cut out of the ARN: six random characters follow it there, and a
+    /// name may end like that, too.
+    pub(super) async fn name_behind(&self, arn: &str) -> Result<SecretName, StoreError> {
+        let request = self.client.describe_secret().secret_id(arn);
+        let answer = request.customize().config_override(self.limits()).send();
+        let seen = answer
+            .await
+            .map_err(|error| Fault::of(&error).about(DESCRIBE, "on the secret of that ARN"))?;
+        SecretName::new(seen.name.unwrap_or_default())
+    }
+
+    /// All secrets that are not marked for deletion, or those of them that have a tag whose key begins so.
+    pub(super) async fn secrets(&self, tag_prefix: Option<&str>) -> Result<Vec<Seen>, StoreError> {
+        let tagged = tag_prefix.map(|prefix| {
+            let filter = Filter::builder().key(FilterNameStringType::TagKey);
+            vec![filter.values(prefix).build()]
+        });
         let mut secrets = Vec::new();
         let mut token = None;
         loop {
             let request = self
                 .client
                 .list_secrets()
+                .set_filters(tagged.clone())
                 .max_results(PAGE)
                 .set_next_token(token);
             let answer = request.customize().config_override(self.limits()).send();

@@ -27,6 +27,8 @@ pub(super) struct Seen {
     created_at_ms: u64,
     changed_at_ms: u64,
     rotation_enabled: Option<bool>,
+    last_rotated_at_ms: Option<u64>,
+    next_rotation_at_ms: Option<u64>,
 }
 
 impl Seen {
@@ -46,6 +48,8 @@ impl Seen {
             created_at_ms,
             changed_at_ms: milliseconds(answer.last_changed_date.as_ref()).max(created_at_ms),
             rotation_enabled: answer.rotation_enabled,
+            last_rotated_at_ms: answer.last_rotated_date.as_ref().map(at_ms),
+            next_rotation_at_ms: answer.next_rotation_date.as_ref().map(at_ms),
         })
     }
 
@@ -61,6 +65,8 @@ impl Seen {
             created_at_ms,
             changed_at_ms: milliseconds(answer.last_changed_date.as_ref()).max(created_at_ms),
             rotation_enabled: answer.rotation_enabled,
+            last_rotated_at_ms: answer.last_rotated_date.as_ref().map(at_ms),
+            next_rotation_at_ms: answer.next_rotation_date.as_ref().map(at_ms),
         })
     }
 
@@ -115,6 +121,8 @@ impl Seen {
                 .filter(|(key, _)| !tags::is_note(key))
                 .collect(),
             rotation_enabled: self.rotation_enabled,
+            last_rotated_at_ms: self.last_rotated_at_ms,
+            next_rotation_at_ms: self.next_rotation_at_ms,
         }
     }
 
@@ -166,8 +174,12 @@ fn region_of(arn: &str) -> Option<String> {
     arn.split(':').nth(3).map(str::to_owned)
 }
 
-/// The service's times have fractions of seconds as binary numbers, so that cutting off would lose a millisecond.
+/// 0 where the service tells no time.
 pub(super) fn milliseconds(time: Option<&DateTime>) -> u64 {
-    let nanos = time.map_or(0, DateTime::as_nanos);
-    u64::try_from((nanos + 500_000) / 1_000_000).unwrap_or(0)
+    time.map_or(0, at_ms)
+}
+
+/// The service's times have fractions of seconds as binary numbers, so that cutting off would lose a millisecond.
+fn at_ms(time: &DateTime) -> u64 {
+    u64::try_from((time.as_nanos() + 500_000) / 1_000_000).unwrap_or(0)
 }

@@ -109,6 +109,17 @@ impl AwsStore {
         }
     }
 
+    /// The names of the secrets that keyturn has notes of, or an operator has tagged for it, ordered.
+    ///
+    /// # Errors
+    /// `AccessDenied` without the right to list secrets.
+    pub async fn tagged(&self) -> Result<Vec<SecretName>, StoreError> {
+        let seen = self.secrets(Some(tags::OURS)).await?;
+        let mut names: Vec<_> = seen.into_iter().map(|seen| seen.name).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Whether a secret that could not be created is there because an earlier answer to this very call was lost.
     async fn is_made(&self, name: &SecretName, new: &NewSecret) -> Result<bool, StoreError> {
         let seen = self.look(name).await?;
@@ -165,9 +176,16 @@ impl SecretStore for AwsStore {
         call.complete(seen?, listed?).await
     }
 
+    async fn name_of(&self, id: &str) -> Result<SecretName, StoreError> {
+        match rules::resource_of(id) {
+            Some(_) => self.name_behind(id).await,
+            None => SecretName::new(id),
+        }
+    }
+
     async fn list(&self) -> Result<Vec<SecretDescription>, StoreError> {
         let mut described = Vec::new();
-        for seen in self.secrets().await? {
+        for seen in self.secrets(None).await? {
             let listed = self.versions(&seen.name).await?;
             described.push(self.complete(seen, listed).await?);
         }

@@ -11,6 +11,8 @@ use crate::limits::{TAG_VALUE_CHARS_MAX as VALUE_CHARS_MAX, TAGS_MAX};
 pub(super) use crate::tags::Tags;
 use crate::types::Notes;
 
+/// How the keys of all tags begin that are about keyturn, the operator's included.
+pub(super) const OURS: &str = "keyturn:";
 /// The tag that describes the pieces, and what the pieces' keys start with.
 pub(super) const HEAD: &str = "keyturn:notes";
 /// Hexadecimal digits of the SHA-256: enough to tell pieces apart that nobody forges.

@@ -134,6 +134,7 @@ macro_rules! store_contract_cases {
                 a_version_is_read_by_label_by_id_and_by_both
                 an_id_without_the_label_asked_for_is_an_invalid_request
                 what_is_not_there_is_not_found
+                a_name_means_itself
                 every_method_needs_the_secret
                 secrets_are_listed_by_name
                 versions_are_described_in_order

@@ -44,6 +44,21 @@ pub async fn what_is_not_there_is_not_found(subject: &dyn Subject) {
     );
 }
 
+pub async fn a_name_means_itself(subject: &dyn Subject) {
+    let bench = Bench::new(subject).await;
+    let name = bench.store().name_of(bench.name.as_str()).await.unwrap();
+    assert_eq!(name, bench.name);
+    // Neither a name nor the ARN of a secret here.
+    for id in [
+        "",
+        "with space",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:contract/nobody-AbCdEf",
+        "arn:aws:s3:::contract/secret",
+    ] {
+        assert!(bench.store().name_of(id).await.is_err(), "{id}");
+    }
+}
+
 pub async fn every_method_needs_the_secret(subject: &dyn Subject) {
     let bench = Bench::new(subject).await;
     let (store, nobody) = (bench.store(), SecretName::new("contract/secre").unwrap());

@@ -211,6 +211,13 @@ impl SecretStore for EmbeddedStore {
         self.read(move |file| records::describe(file, &name)).await
     }
 
+    async fn name_of(&self, id: &str) -> Result<SecretName, StoreError> {
+        match rules::resource_of(id) {
+            Some(resource) => self.name_in_arn(resource).await,
+            None => SecretName::new(id),
+        }
+    }
+
     async fn list(&self) -> Result<Vec<SecretDescription>, StoreError> {
         self.read(records::list).await
     }

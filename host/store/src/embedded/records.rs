@@ -75,6 +75,8 @@ impl SecretRow {
                 changed_at_ms: unsigned(self.changed_at_ms),
                 tags,
                 rotation_enabled: rotation.as_ref().map(|rotation| rotation.settings.enabled),
+                last_rotated_at_ms: self.rotated_at_ms.map(unsigned),
+                next_rotation_at_ms: None,
                 versions: Vec::new(),
             },
             arn_suffix: self.arn_suffix,

@@ -169,6 +169,8 @@ mod tests {
             ]
             .into(),
             rotation_enabled: None,
+            last_rotated_at_ms: None,
+            next_rotation_at_ms: None,
             versions: Vec::new(),
         }
     }
