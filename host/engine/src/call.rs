@@ -10,7 +10,7 @@ use std::{
 
 use keyturn_protocol::{Label, Labels, VersionId};
 use keyturn_runtime::{Call, CallError, Companion, OtherVersion, Standing, Version};
-use keyturn_store::{ErrorKind, SecretName, SecretStore, StoreError, StoredVersion, Which};
+use keyturn_store::{ErrorKind, SecretStore, StoreError, StoredVersion, Which};
 
 use crate::{credential::Credential, problem::Failed, snapshot::labels_of};
 
@@ -143,11 +143,14 @@ impl CallSource<'_> {
         let needs = self.credential.plugin.companions_needed(&current.value)?;
         let mut companions = Vec::with_capacity(needs.len());
         for need in needs {
-            let name = SecretName::new(need.secret.as_str())?;
-            let stored = self.store.get(&name, &Which::current()).await?;
+            let secret = self.store.name_of(&need.secret).await?;
+            self.credential
+                .plugin
+                .check_companion(&need.name, secret.as_str())?;
+            let stored = self.store.get(&secret, &Which::current()).await?;
             companions.push(Companion {
                 name: need.name,
-                secret: need.secret,
+                secret: secret.to_string(),
                 version: version(stored),
             });
         }

@@ -28,7 +28,7 @@ use crate::outcome::{
 use crate::ownership::owned;
 use crate::plugin::Plugin;
 use crate::scrub::Scrubber;
-use crate::value;
+use crate::{text, value};
 
 pub use share::Share;
 
@@ -90,6 +90,25 @@ impl GrantedPlugin {
         current: &SecretString,
     ) -> Result<Vec<CompanionNeed>, CallError> {
         value::companions_needed(self.inner.plugin.manifest(), &self.inner.grant, current)
+    }
+
+    /// Whether the secret of that name may be handed over as that companion. To be asked before it is read where CURRENT
+    /// has an ARN for a name.
+    pub fn check_companion(&self, name: &str, secret: &str) -> Result<(), CallError> {
+        let manifest = self.inner.plugin.manifest();
+        let granted = self.inner.grant.companions.get(name);
+        let mut granted = granted.map_or(&[][..], Vec::as_slice).iter();
+        let named = granted.any(|known| known == secret || known == "*");
+        if manifest.companions.contains_key(name) && named {
+            return Ok(());
+        }
+        let (name, secret) = (text::line(name, 64), text::line(secret, 256));
+        let message = format!(
+            "the secret \"{secret}\" may not be handed to plugin {} as \"{name}\": manifest and grant must both name \
+             it; set grant.companion.{name} = [\"{secret}\"]",
+            manifest.name
+        );
+        Err(value::refused(ErrorKind::Denied, message))
     }
 
     /// Compares the manifest's identity pointers. Whatever may log in with another version than
@@ -268,7 +287,7 @@ impl GrantedPlugin {
             let message = format!(
                 "plugin {} has no strategy \"{}\"; it has {}",
                 plugin.manifest().name,
-                crate::text::line(&call.strategy, 64),
+                text::line(&call.strategy, 64),
                 known.join(", ")
             );
             return Err(value::refused(ErrorKind::InvalidSettings, message));
@@ -321,32 +340,9 @@ impl GrantedPlugin {
 
     /// Two yeses for what the engine hands over, too.
     fn check_companions(&self, call: &Call) -> Result<(), CallError> {
-        let manifest = self.inner.plugin.manifest();
-        for companion in &call.companions {
-            let name = &companion.name;
-            let granted = self
-                .inner
-                .grant
-                .companions
-                .get(name)
-                .map_or(&[][..], Vec::as_slice);
-            let named = granted
-                .iter()
-                .any(|secret| *secret == companion.secret || secret == "*");
-            if !manifest.companions.contains_key(name) || !named {
-                let (name, secret) = (
-                    crate::text::line(name, 64),
-                    crate::text::line(&companion.secret, 256),
-                );
-                let message = format!(
-                    "the secret \"{secret}\" may not be handed to plugin {} as \"{name}\": manifest and \
-                     grant must both name it; set grant.companion.{name} = [\"{secret}\"]",
-                    manifest.name
-                );
-                return Err(value::refused(ErrorKind::Denied, message));
-            }
-        }
-        Ok(())
+        let mut companions = call.companions.iter();
+        companions
+            .try_for_each(|companion| self.check_companion(&companion.name, &companion.secret))
     }
 
     fn targets(&self, call: &Call) -> Result<BTreeMap<String, Vec<Target>>, CallError> {

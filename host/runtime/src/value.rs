@@ -92,6 +92,8 @@ pub(crate) fn companions_needed(
         let granted = grant.companions.get(name).map_or(&[][..], Vec::as_slice);
         let secret = match string_at(&current, &companion.pointer, "CURRENT")? {
             Some(secret) if granted.iter().any(|name| name == secret || name == "*") => secret,
+            // Grants name secrets, and which name an ARN means only the store knows: see `check_companion`.
+            Some(arn) if arn.starts_with("arn:") && !granted.is_empty() => arn,
             Some(secret) => return Err(companion_denied(name, &companion.pointer, secret)),
             None => match granted {
                 [only] if only != "*" => only,

@@ -137,6 +137,28 @@ async fn companions_come_from_current_and_grant() {
     );
 }
 
+/// Which name an ARN means, the store tells; until then nothing is known of it.
+#[tokio::test]
+async fn a_companion_behind_an_arn_is_granted_by_its_name() {
+    const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-admin-AbCdEf";
+    let value = format!(r#"{{"masterarn":"{ARN}"}}"#);
+    let plugin = granted(&format!("companion.admin = [\"db-admin\"]\n{PRIMARY}")).await;
+    let needed = plugin.companions_needed(&value.clone().into()).unwrap();
+    assert_eq!(needed[0].secret, ARN);
+    plugin.check_companion("admin", "db-admin").unwrap();
+    for (name, secret) in [
+        ("admin", "db-admin-AbCdEf"),
+        ("admin", ARN),
+        ("other", "db-admin"),
+    ] {
+        let error = plugin.check_companion(name, secret).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Denied, "{name} {secret}");
+    }
+    let without = granted(PRIMARY).await;
+    let error = without.companions_needed(&value.into()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied);
+}
+
 #[tokio::test]
 async fn an_ungranted_companion_is_not_handed_over() {
     let (plugin, _) = load().await;
