@@ -42,6 +42,9 @@ pub struct EndpointGrant {
     pub hosts: Vec<String>,
     /// Empty: the manifest's `port_default` or fixed port alone.
     pub ports: Vec<u16>,
+    /// Any port that the value names, where nobody could list them: for grants that no file holds.
+    #[serde(skip)]
+    pub any_port: bool,
     /// `host:port` of each node, for endpoints that the manifest takes from the grant; for those that it takes from the
     /// secret's value, the nodes where the value names no host.
     pub members: Vec<String>,
@@ -50,6 +53,9 @@ pub struct EndpointGrant {
     pub tls: TlsMode,
     /// PEM bundle; absent: the system's roots.
     pub ca: Option<PathBuf>,
+    /// A PEM bundle to be trusted beside the system's roots: for grants that no file holds.
+    #[serde(skip)]
+    pub ca_beside_system: Option<PathBuf>,
     /// The name to verify instead of the host's.
     pub server_name: Option<String>,
     /// For a companion's endpoint: other names of the server that the secret's host names.

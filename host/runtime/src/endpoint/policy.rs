@@ -17,6 +17,7 @@ pub(crate) struct EndpointPolicy {
     pub(crate) manifest: EndpointManifest,
     pub(crate) hosts: Vec<HostPattern>,
     pub(crate) ports: Vec<u16>,
+    pub(crate) any_port: bool,
     pub(crate) members: Vec<(String, u16)>,
     pub(crate) private: bool,
     pub(crate) tls: TlsMode,
@@ -76,15 +77,22 @@ impl EndpointPolicy {
             .clone()
             .map(ServerName::try_from)
             .transpose();
-        let trust = match &grant.ca {
-            Some(path) => Arc::new(TlsTrust::from_file(path).map_err(|cause| fail("ca", cause))?),
-            None => system.clone(),
+        let trust = match (&grant.ca, &grant.ca_beside_system) {
+            (Some(path), _) => {
+                Arc::new(TlsTrust::from_file(path).map_err(|cause| fail("ca", cause))?)
+            }
+            (None, Some(path)) => {
+                let trust = TlsTrust::system_and(path).map_err(|cause| fail("ca", cause))?;
+                Arc::new(trust)
+            }
+            (None, None) => system.clone(),
         };
         let policy = Self {
             name: name.into(),
             manifest: manifest.clone(),
             hosts: patterns("hosts", &grant.hosts)?,
             ports: grant.ports.clone(),
+            any_port: grant.any_port,
             members: members.map_err(|cause| fail("members", cause))?,
             private: grant.private,
             tls: grant.tls,
@@ -122,7 +130,7 @@ impl EndpointPolicy {
                         "empty; name the hosts that the secret's value may point to".into(),
                     ));
                 }
-                if self.ports.is_empty() && at.port_default.is_none() {
+                if self.ports.is_empty() && !self.any_port && at.port_default.is_none() {
                     return Err((
                         "ports",
                         "empty, and the plugin has no default; name the ports".into(),

@@ -185,7 +185,9 @@ fn granted(
             format!("endpoint \"{name}\": {whose} has no port; add it to the stored value");
         refused(ErrorKind::InvalidSecret, message)
     })?;
-    let allowed = if policy.ports.is_empty() {
+    let allowed = if policy.any_port {
+        true
+    } else if policy.ports.is_empty() {
         at.port_default == Some(port)
     } else {
         policy.ports.contains(&port)

@@ -20,6 +20,8 @@ use crate::grant::TlsMode;
 /// bundle, read when it is granted.
 pub(crate) struct TlsTrust {
     provider: Arc<CryptoProvider>,
+    /// Trusted beside the system's roots.
+    more: Vec<CertificateDer<'static>>,
     verifier: OnceLock<Result<Arc<dyn ServerCertVerifier>, String>>,
 }
 
@@ -27,26 +29,28 @@ impl TlsTrust {
     pub(crate) fn system() -> Self {
         Self {
             provider: provider(),
+            more: Vec::new(),
             verifier: OnceLock::new(),
         }
+    }
+
+    /// The system's roots and a PEM bundle with at least one certificate.
+    pub(crate) fn system_and(path: &Path) -> Result<Self, String> {
+        let more = certificates(path)?;
+        Ok(Self {
+            more,
+            ..Self::system()
+        })
     }
 
     /// A PEM bundle with at least one certificate.
     pub(crate) fn from_file(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let pem = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate =
-                certificate.map_err(|error| format!("{shown} is not a PEM bundle: {error}"))?;
+        for certificate in certificates(path)? {
             roots.add(certificate).map_err(|error| {
                 format!("{shown} holds a certificate that cannot be used: {error}")
             })?;
-        }
-        if roots.is_empty() {
-            return Err(format!(
-                "{shown} holds no certificate; give a PEM bundle (-----BEGIN CERTIFICATE-----)"
-            ));
         }
         let provider = provider();
         let verifier: Arc<dyn ServerCertVerifier> =
@@ -55,6 +59,7 @@ impl TlsTrust {
                 .map_err(|error| format!("{shown} cannot be used: {error}"))?;
         Ok(Self {
             provider,
+            more: Vec::new(),
             verifier: OnceLock::from(Ok(verifier)),
         })
     }
@@ -82,13 +87,13 @@ impl TlsTrust {
     }
 
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, NetError> {
-        let verifier =
-            self.verifier.get_or_init(|| {
-                match rustls_platform_verifier::Verifier::new(self.provider.clone()) {
-                    Ok(verifier) => Ok(Arc::new(verifier)),
-                    Err(error) => Err(error.to_string()),
-                }
-            });
+        let verifier = self.verifier.get_or_init(|| {
+            let (more, provider) = (self.more.clone(), self.provider.clone());
+            match rustls_platform_verifier::Verifier::new_with_extra_roots(more, provider) {
+                Ok(verifier) => Ok(Arc::new(verifier)),
+                Err(error) => Err(error.to_string()),
+            }
+        });
         verifier.clone().map_err(|cause| {
             let fix = "install ca-certificates, or set `ca` in the endpoint's grant";
             NetError::new(
@@ -97,6 +102,19 @@ impl TlsTrust {
             )
         })
     }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let shown = path.display();
+    let pem = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let certificates = read.map_err(|error| format!("{shown} is not a PEM bundle: {error}"))?;
+    if certificates.is_empty() {
+        return Err(format!(
+            "{shown} holds no certificate; give a PEM bundle (-----BEGIN CERTIFICATE-----)"
+        ));
+    }
+    Ok(certificates)
 }
 
 fn provider() -> Arc<CryptoProvider> {
