@@ -1,4 +1,4 @@
-//! The two strategies, by what becomes of a key when another one takes its place.
+//! The two strategies that keep older keys, by what becomes of one when another takes its place.
 
 use keyturn_sdk::{Context, Error, Purpose, Retirement, Strategy, TargetEffect};
 
@@ -24,7 +24,7 @@ impl Keeping {
             OVERLAP => Ok(Self::Previous),
             KEY_RING => Ok(Self::Ring),
             _ => Err(Error::unsupported(
-                "the plugin has the strategies overlap and key-ring",
+                "the plugin has the strategies overlap, key-ring and text",
             )),
         }
     }

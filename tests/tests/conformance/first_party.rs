@@ -135,6 +135,13 @@ fn opaque(strategy: &str) {
     shipped_is_fit("opaque", strategy, &place, &[]);
 }
 
+#[test]
+fn opaque_with_a_text_is_fit() {
+    let place = without_target("first-Password/of a generic secret");
+    place.scene.lock().unwrap().strategy = Some("text".into());
+    shipped_is_fit("opaque", &place, &[]);
+}
+
 /// A primary and a standby that is only read from.
 fn postgres(strategy: &str) {
     let trust = Trust::new();
