@@ -11,6 +11,7 @@ use crate::{
     event::EventSink,
     failure::RunFailure,
     ids::VersionIds,
+    reach::{self, Reach},
     report::Report,
     run::Run,
     status::{self, Status, Verification},
@@ -103,6 +104,15 @@ impl Engine {
     /// [`RunFailure`] if that cannot be told.
     pub async fn verify(&self, credential: &Credential) -> Result<Verification, Box<RunFailure>> {
         status::verify(&self.options, credential).await
+    }
+
+    /// How far each server of a credential can be reached, and whether AWSCURRENT logs in there, by the way that its plugin
+    /// takes. Changes nothing.
+    ///
+    /// # Errors
+    /// [`RunFailure`] if nothing could be tried.
+    pub async fn reach(&self, credential: &Credential) -> Result<Reach, Box<RunFailure>> {
+        reach::reach(&self.options, credential).await
     }
 
     /// What an operator would be asked on the way to a goal; `None` if nothing. Stores no value and changes none.

@@ -25,6 +25,7 @@ mod moved;
 mod notes;
 mod parking;
 mod problem;
+mod reach;
 mod recorder;
 mod renamed;
 mod report;
@@ -43,6 +44,7 @@ pub use notes::{
     Answered, CredentialNotes, Notes, Obligation, OperatorSteps, VersionNotes, Waiting,
 };
 pub use problem::Problem;
+pub use reach::Reach;
 pub use renamed::LeftBehind;
 pub use report::{Report, StepReport};
 pub use status::{Retirement, Status, Verification};

@@ -257,7 +257,8 @@ pub(crate) async fn verify(
     }
 }
 
-async fn unanswered(
+/// The failure of what changes nothing.
+pub(crate) async fn unanswered(
     options: &EngineOptions,
     credential: &Credential,
     recorder: &mut Recorder<'_>,

@@ -12,6 +12,7 @@ mod resolve;
 mod target;
 mod tls;
 mod verifier;
+mod way;
 
 // `pub`, because the generated bindings re-export it inside this crate.
 #[allow(unreachable_pub)]
@@ -24,3 +25,4 @@ pub(crate) use resolve::SystemResolver;
 pub use resolve::{Resolver, Resolving};
 pub(crate) use target::{Target, resolve_targets};
 pub(crate) use tls::TlsTrust;
+pub use way::{Stage, Way};

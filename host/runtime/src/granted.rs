@@ -23,7 +23,8 @@ use crate::invoke::{Function, Live, Setup, origin};
 use crate::limits::Limits;
 use crate::log::LogRecord;
 use crate::outcome::{
-    Created, Finding, Liveness, Outcome, RetirementPlan, Status, TargetEffect, UsageReport, Verdict,
+    Created, Finding, Liveness, Outcome, RetirementPlan, Status, TargetEffect, Trace, UsageReport,
+    Verdict,
 };
 use crate::ownership::owned;
 use crate::plugin::Plugin;
@@ -205,6 +206,24 @@ impl GrantedPlugin {
 
     /// Does `subject` open the door right now?
     pub async fn probe(&self, call: &Call, subject: &Version) -> Result<Verdict, CallError> {
+        self.probed(call, subject).await?.1
+    }
+
+    /// The same, and how far each server that the plugin may reach was reached.
+    ///
+    /// # Errors
+    /// Where nothing could be tried; what the plugin failed at is part of the answer.
+    pub async fn trace(&self, call: &Call, subject: &Version) -> Result<Trace, CallError> {
+        let (mut live, answer) = self.probed(call, subject).await?;
+        let ways = live.store.data_mut().network.ways().await;
+        Ok(Trace { ways, answer })
+    }
+
+    async fn probed(
+        &self,
+        call: &Call,
+        subject: &Version,
+    ) -> Result<(Live, Result<Verdict, CallError>), CallError> {
         self.compare_identity(&call.current.value, &subject.value)?;
         let scrubber = self.scrubber(call, Some(subject));
         let mut live = self.start(call, Function::Probe, scrubber).await?;
@@ -212,11 +231,15 @@ impl GrantedPlugin {
         let rotator = live.instance.keyturn_rotation_rotator();
         let calling = rotator.call_probe(&mut live.store, &context, &subject);
         let called = timeout_at(live.deadline, calling).await;
-        let verdict = live.settle(called, answer(|answers, raw| answers.verdict(raw)))?;
-        if verdict.liveness != Liveness::Unknown {
-            self.demand_a_look(call, &live)?;
-        }
-        Ok(verdict)
+        let verdict = live
+            .settle(called, answer(|answers, raw| answers.verdict(raw)))
+            .and_then(|verdict| {
+                if verdict.liveness != Liveness::Unknown {
+                    self.demand_a_look(call, &live)?;
+                }
+                Ok(verdict)
+            });
+        Ok((live, verdict))
     }
 
     /// Kills a value that `call.current` does not hold.

@@ -43,7 +43,7 @@ pub use call::{
     Standing, Version,
 };
 pub use capability::Capability;
-pub use endpoint::{Resolver, Resolving};
+pub use endpoint::{Resolver, Resolving, Stage, Way};
 pub use error::{Applied, CallError, ErrorKind, GrantError, LoadError, Origin};
 pub use grant::{EndpointGrant, Grant, TlsMode};
 pub use granted::{GrantedPlugin, Share};
@@ -57,7 +57,8 @@ pub use manifest::{
 };
 pub use outcome::{
     Consumer, Created, Descriptor, Finding, InputRequest, Level, Liveness, MemberReport, Outcome,
-    Prompt, Retirement, RetirementPlan, Status, Strategy, TargetEffect, UsageReport, Verdict,
+    Prompt, Retirement, RetirementPlan, Status, Strategy, TargetEffect, Trace, UsageReport,
+    Verdict,
 };
 pub use password::{PasswordPolicy, RandomUnavailable, SecureRandom};
 pub use plugin::Plugin;

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::call::Purpose;
+use crate::endpoint::Way;
 use crate::error::{Applied, CallError};
 
 /// What a plugin says about itself.
@@ -146,6 +147,14 @@ pub struct Verdict {
     pub members: Vec<MemberReport>,
     /// The host's own word: the call has opened a connection.
     pub connected: bool,
+}
+
+/// The answer of `probe`, and what the host saw on the way to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// One for each server that the plugin may reach.
+    pub ways: Vec<Way>,
+    pub answer: Result<Verdict, CallError>,
 }
 
 /// How the old value ends. None set: there is nothing to kill.

@@ -18,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 use super::binding;
 use super::net_error::{NetError, NetErrorKind};
 use super::tls::{TlsTrust, handshake_error};
+use super::way::{Reached, Ways};
 use crate::grant::TlsMode;
 use crate::manifest::PreTlsBytesMax;
 
@@ -46,6 +47,8 @@ pub(super) struct TlsPlan {
     pub(super) trust: Arc<TlsTrust>,
     pub(super) name: ServerName<'static>,
     pub(super) handshake: Duration,
+    /// Where it is noted what came of it.
+    pub(super) ways: Ways,
 }
 
 // `pub`, because the generated bindings re-export it inside this crate.
@@ -224,6 +227,13 @@ impl Connection {
 
     /// TLS on the plain stream; on failure nothing is left to use.
     pub(super) async fn handshake(&mut self) -> Result<(), NetError> {
+        let shaken = self.shake_hands().await;
+        let plan = &self.plan;
+        plan.ways
+            .note(&plan.endpoint, &self.label, Reached::Tls, shaken)
+    }
+
+    async fn shake_hands(&mut self) -> Result<(), NetError> {
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Closed) else {
             return Err(self.closed());
         };

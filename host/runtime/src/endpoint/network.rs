@@ -17,6 +17,7 @@ use super::net_error::{NetError, NetErrorKind};
 use super::policy::EndpointPolicy;
 use super::resolve::Resolver;
 use super::target::Target;
+use super::way::{Reached, Way, Ways};
 use crate::grant::TlsMode;
 use crate::limits::Limits;
 use crate::manifest::Protocol;
@@ -33,6 +34,7 @@ pub(crate) struct Network {
     resolved: HashMap<(String, u16), Vec<SocketAddr>>,
     connections_left: u32,
     connected: bool,
+    ways: Ways,
     limits: Limits,
     /// When reads and writes must have ended.
     deadline: Instant,
@@ -54,6 +56,7 @@ impl Network {
             resolved: HashMap::new(),
             connections_left,
             connected: false,
+            ways: Ways::default(),
             limits,
             deadline,
         }
@@ -103,16 +106,44 @@ impl Network {
             let message = format!("more than {max} connections in one call; raise grant.limits.connections if that is expected");
             NetError::new(NetErrorKind::Limit, message)
         })?;
-        let addresses = self.addresses(endpoint, &target).await?;
-        let tcp = self.open(&addresses, &target.label()).await?;
+        let (ways, label) = (self.ways.clone(), target.label());
+        let addresses = self.addresses(endpoint, &target).await;
+        let addresses = ways.note(endpoint, &label, Reached::Dns, addresses)?;
+        let tcp = self.open(&addresses, &label).await;
+        let tcp = ways.note(endpoint, &label, Reached::Tcp, tcp)?;
         self.connected = true;
         let bytes_max = self.limits.connection_bytes;
-        let mut connection =
-            Connection::new(tcp, target.label(), plan, pre_tls, bytes_max, self.deadline);
-        if protocol != Protocol::TcpUpgrade && target.tls != TlsMode::Disable {
+        let mut connection = Connection::new(tcp, label, plan, pre_tls, bytes_max, self.deadline);
+        if target.tls == TlsMode::Disable {
+            self.ways.without_tls(endpoint, &target.label());
+        } else if protocol != Protocol::TcpUpgrade {
             connection.handshake().await?;
         }
         Ok(connection)
+    }
+
+    /// How far each member was reached. What the plugin did not try is tried now: its name, a connection, and TLS where
+    /// that comes first; where TLS begins in the plugin's protocol, only the plugin can begin it.
+    pub(crate) async fn ways(&mut self) -> Vec<Way> {
+        let members: Vec<(String, Vec<String>)> = self
+            .targets
+            .iter()
+            .map(|(endpoint, targets)| {
+                (
+                    endpoint.clone(),
+                    targets.iter().map(Target::label).collect(),
+                )
+            })
+            .collect();
+        for (endpoint, labels) in members {
+            for (index, label) in (0..).zip(labels) {
+                if !self.ways.is_known(&endpoint, &label) {
+                    // What came of it is noted on the way.
+                    let _ = self.connect(&endpoint, index).await;
+                }
+            }
+        }
+        self.ways.all()
     }
 
     fn plan(&self, endpoint: &str, target: &Target) -> Result<TlsPlan, NetError> {
@@ -135,6 +166,7 @@ impl Network {
             trust,
             name,
             handshake,
+            ways: self.ways.clone(),
         })
     }
 
