@@ -18,6 +18,7 @@ use std::{
 
 use file::Credential as CredentialTable;
 use keyturn_policy::grant::Grant;
+use keyturn_policy::password::PasswordPolicy;
 use keyturn_policy::text;
 use toml::Spanned;
 
@@ -49,6 +50,8 @@ pub struct Config {
     /// `None`: there is no such table, and nothing is served.
     pub serve: Option<Serve>,
     pub plugins: BTreeMap<String, PluginTable>,
+    /// The policy of new passwords where a table has none.
+    pub password: PasswordPolicy,
     credentials: Vec<CredentialConfig>,
 }
 
@@ -104,6 +107,7 @@ impl Config {
                 .into_iter()
                 .map(|(name, table)| (name, table.into_inner()))
                 .collect(),
+            password: PasswordPolicy::default(),
             credentials: Vec::new(),
         };
         if let Some(table) = file.serve {
@@ -209,9 +213,7 @@ impl Config {
     pub fn grant(&self, config: &CredentialConfig) -> Result<Grant, ConfigError> {
         let table = &config.table;
         let mut grant = table.grant.clone().unwrap_or_default();
-        if let Some(policy) = &table.password {
-            grant.password = policy.clone();
-        }
+        grant.password = table.password.as_ref().unwrap_or(&self.password).clone();
         if let Some(settings) = &table.settings {
             grant.settings = serde_json::to_value(settings).map_err(|error| {
                 self.error(
@@ -455,7 +457,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// `prod` for `festival-prod/database`: what follows the last hyphen of the first segment.
-fn environment_of(secret: &str) -> &str {
+pub fn environment_of(secret: &str) -> &str {
     let segment = secret.split('/').next().unwrap_or("");
     segment
         .rsplit_once('-')

@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use keyturn_config::StoreKind;
 
+/// The configuration where nobody names one.
+pub(crate) const CONFIG_DEFAULT: &str = "keyturn.toml";
+
 /// Rotates credentials without downtime.
 #[derive(Debug, Parser)]
 #[command(name = "keyturn", version, about)]
@@ -25,7 +28,7 @@ pub(crate) struct Global {
         long,
         global = true,
         env = "KEYTURN_CONFIG",
-        default_value = "keyturn.toml",
+        default_value = CONFIG_DEFAULT,
         value_name = "FILE"
     )]
     pub(crate) config: PathBuf,
@@ -63,6 +66,9 @@ pub(crate) enum Command {
     Init(Init),
     #[command(flatten)]
     OnStore(OnStore),
+    /// Rotate secrets as AWS Secrets Manager asks for it: the function that AWS Lambda starts. A binary that is called
+    /// `bootstrap` does it by itself.
+    Lambda,
     /// What happened to a secret, oldest first.
     History(History),
     /// Make an access key for a client of `keyturn serve`; the file is an AWS credentials file.

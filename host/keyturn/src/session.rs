@@ -6,20 +6,16 @@ use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Instant};
 use anyhow::Result;
 use keyturn_config::{Config, CredentialConfig};
 use keyturn_engine::{Credential, Engine, EngineOptions, Event, EventSink, RandomIds, What};
-use keyturn_runtime::Plugin;
 use keyturn_store::{Clock, SecretName, SecretStore, SystemClock, embedded::EmbeddedStore};
 
 use crate::{
     cli::Global,
-    credential::{credential, strategy},
+    credential::configured,
     exit::{self, Code, Failure},
     opened::Opened,
     plugins::Plugins,
     sinks::{AuditLog, Fanout, PluginLog, Progress},
 };
-
-/// With the seven labels of the protocol at most 19 of AWS's 20, which leaves one to the operator.
-const ENDED_BY_OPERATOR_MAX: usize = 12;
 
 /// What a command leaves behind.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,7 +98,7 @@ impl Session {
         let mut opened = Vec::new();
         let mut refused = Code::Done;
         for config in self.select(names)? {
-            match self.credential(&plugins, config).await {
+            match configured(&self.config, &plugins, config).await {
                 Ok(credential) => opened.push(credential),
                 // One that is configured wrongly does not keep the others waiting.
                 Err(error) => {
@@ -120,9 +116,9 @@ impl Session {
         let nobody: Arc<dyn EventSink> = Arc::new(Fanout(Vec::new()));
         let mut opened = Vec::new();
         if let Ok(plugins) = self.plugins(global, &nobody, NonZeroU32::MIN) {
-            let configured = self.config.credentials().iter();
-            for config in configured.filter(|config| config.secret() == secret) {
-                opened.extend(self.credential(&plugins, config).await);
+            let tables = self.config.credentials().iter();
+            for config in tables.filter(|config| config.secret() == secret) {
+                opened.extend(configured(&self.config, &plugins, config).await);
             }
         }
         opened
@@ -144,67 +140,6 @@ impl Session {
             &self.config.plugins,
             calls_at_once,
         )
-    }
-
-    async fn credential(
-        &self,
-        plugins: &Plugins<'_>,
-        config: &CredentialConfig,
-    ) -> Result<Credential, Failure> {
-        let plugin = plugins
-            .load(config.plugin())
-            .await
-            .map_err(|error| refuse(config.plugin_error(&self.config, format!("{error:#}"))))?;
-        let settings = self.config.grant(config).map_err(refuse)?.settings;
-        let mut beside = Vec::new();
-        for other in self.config.beside(config) {
-            // One that cannot be loaded is reported in its own turn, and changes nothing.
-            if let Ok(neighbour) = plugins.load(other.plugin()).await {
-                beside.push((other, neighbour));
-            }
-        }
-        self.must_have_labels_left(config, &plugin, &beside)?;
-        for (other, neighbour) in beside {
-            if let Ok(theirs) = self.config.grant(other)
-                && let Some(member) = plugin.contests(&settings, &neighbour, &theirs.settings)
-            {
-                let problem = format!(
-                    "the member \"{member}\" of {} is also written by the plugin of {}; give each \
-                     credential a secret of its own",
-                    config.secret(),
-                    other.display_name()
-                );
-                return Err(refuse(config.plugin_error(&self.config, problem)));
-            }
-        }
-        credential(&self.config, config, &plugin).map_err(refuse)
-    }
-
-    /// Each old value that an operator ends has a label of its own. Said before an operator is asked for anything: the
-    /// store would refuse the label at the last step.
-    fn must_have_labels_left(
-        &self,
-        config: &CredentialConfig,
-        plugin: &Plugin,
-        beside: &[(&CredentialConfig, Plugin)],
-    ) -> Result<(), Failure> {
-        let ended_by_operator = |config: &CredentialConfig, plugin: &Plugin| {
-            strategy(config, plugin).is_some_and(|strategy| strategy.needs_operator)
-        };
-        let others = beside
-            .iter()
-            .filter(|(other, plugin)| ended_by_operator(other, plugin))
-            .count();
-        if !ended_by_operator(config, plugin) || others < ENDED_BY_OPERATOR_MAX {
-            return Ok(());
-        }
-        let problem = format!(
-            "{} holds {} credentials whose old values an operator ends, and each needs a label; AWS allows 20 labels for \
-             a secret, so that {ENDED_BY_OPERATOR_MAX} such credentials can share one; give the others a secret of their own",
-            config.secret(),
-            others + 1
-        );
-        Err(refuse(config.error(&self.config, problem)))
     }
 
     /// Leaves one file behind. Without it nothing is lost, SQLite's log stays beside the store.

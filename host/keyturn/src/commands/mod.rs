@@ -22,7 +22,7 @@ use clap::CommandFactory;
 
 use crate::{
     cli::{Cli, Command, Global, OnStore, Plugin, Secret},
-    output,
+    lambda, output,
     session::Session,
 };
 
@@ -31,6 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let Cli { global, command } = cli;
     match command {
         Command::Init(arguments) => init::run(&global, &arguments).await,
+        Command::Lambda => lambda::run(&global).await,
         Command::History(arguments) => history::run(&global, &arguments),
         Command::AccessKey(arguments) => access_key::run(&global, &arguments),
         Command::Plugin(command) => plugin::run(&global, command).await,
@@ -66,6 +67,7 @@ pub(crate) fn when_interrupted(command: &Command) -> &'static str {
         Command::OnStore(OnStore::Secret(Secret::Create { .. } | Secret::Put { .. })) => {
             "The value may have been written: `keyturn secret describe` shows the secret's versions."
         }
+        Command::Lambda => "The next invocation continues a step that was under way.",
         Command::Init(_) | Command::AccessKey(_) => {
             "Look at what it has made so far before you run it again."
         }
