@@ -24,6 +24,7 @@ mod init;
 mod interruption;
 mod interruption_on_the_wire;
 mod key_ring;
+mod lambda;
 mod localstripe;
 mod moved;
 mod opaque;

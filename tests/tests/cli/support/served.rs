@@ -73,6 +73,11 @@ impl Workspace {
         Served { server }
     }
 
+    /// All that commands find in their environment.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        self.environment.lock().unwrap().clone()
+    }
+
     /// What a command finds in its environment under this name.
     pub(crate) fn variable(&self, name: &str) -> String {
         let environment = self.environment.lock().unwrap();
