@@ -169,13 +169,15 @@ localstripe:
 	@[ -x $(TOOLS)/bin/localstripe ] || tests/localstripe.sh $(LOCALSTRIPE) $(TOOLS)/bin/localstripe || \
 	echo "localstripe $(LOCALSTRIPE) can't be had from PyPI here; its test is skipped"
 
-# What applications use against Secrets Manager. Their tests are skipped where PyPI or npm cannot be reached.
+# What applications use against Secrets Manager, and what plays Lambda. Their tests are skipped where PyPI or npm cannot
+# be reached.
 BOTO3 := 1.44.8
 AWSCLI := 1.46.3
 AWS_JAVASCRIPT := 3.1164.0
+CARGO_LAMBDA := 1.9.2
 
 aws-clients:
-	@tests/aws-clients.sh $(BOTO3) $(AWSCLI) $(AWS_JAVASCRIPT) $(TOOLS)/bin
+	@tests/aws-clients.sh $(BOTO3) $(AWSCLI) $(AWS_JAVASCRIPT) $(CARGO_LAMBDA) $(TOOLS)/bin
 
 # AWS's agent and the caching crate in it, from source: minutes once, so no part of `make test`.
 AWS_AGENT := 2.1.0
