@@ -77,7 +77,7 @@ load: build nextest
 	LOAD_SECONDS=$(SECONDS) $(CARGO) nextest run --workspace --success-output final -E 'test(/^serve_load::/)'
 
 # Not part of CI: a figure needs a machine that does nothing else.
-bench: plugins postgresql redis
+bench: plugins postgresql redis aws-clients
 	$(CARGO) build --workspace --release --bin keyturn-bench --bin keyturn
 	$(TARGET_DIR)/release/keyturn-bench tests/bench/RESULTS.md
 

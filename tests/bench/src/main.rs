@@ -9,6 +9,7 @@ mod bare_store;
 mod cache;
 mod crowd;
 mod database;
+mod lambda;
 mod machine;
 mod measure;
 mod plain_conversation;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
 fn measure_everything(file: Option<&String>) -> Result<String> {
     let mut rows = sandbox::rows()?;
     rows.extend(start::rows()?);
+    rows.extend(lambda::rows()?);
     let (of_database, parts) = database::measure()?;
     rows.extend(of_database);
     rows.extend(cache::rows()?);

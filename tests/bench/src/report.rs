@@ -7,22 +7,36 @@ use crate::apart::Part;
 use crate::machine;
 use crate::measure::Pair;
 
-/// A ratio against a floor.
+/// A ratio against a floor, where there is one.
 pub(crate) struct Row {
     what: String,
     floor_is: &'static str,
     ours: Duration,
-    floor: Duration,
-    mark: Option<f64>,
+    floor: Option<Duration>,
+    mark: Option<Mark>,
+}
+
+/// What should not be exceeded.
+enum Mark {
+    Ratio(f64),
+    Time(Duration),
 }
 
 impl Row {
     pub(crate) fn new(what: impl Into<String>, pair: &Pair) -> Self {
         Self {
+            floor: Some(pair.floor),
+            ..Self::alone(what, pair.ours)
+        }
+    }
+
+    /// Where the floor cannot be measured.
+    pub(crate) fn alone(what: impl Into<String>, ours: Duration) -> Self {
+        Self {
             what: what.into(),
             floor_is: "",
-            ours: pair.ours,
-            floor: pair.floor,
+            ours,
+            floor: None,
             mark: None,
         }
     }
@@ -35,22 +49,37 @@ impl Row {
 
     /// The ratio that should not be exceeded.
     pub(crate) fn mark(mut self, mark: f64) -> Self {
-        self.mark = Some(mark);
+        self.mark = Some(Mark::Ratio(mark));
+        self
+    }
+
+    /// The time that should not be exceeded.
+    pub(crate) fn within(mut self, mark: Duration) -> Self {
+        self.mark = Some(Mark::Time(mark));
         self
     }
 
     fn line(&self) -> String {
-        let ratio = self.ours.as_secs_f64() / self.floor.as_secs_f64();
-        let mark = self.mark.map_or_else(String::new, |mark| {
-            let met = if ratio <= mark { "met" } else { "missed" };
-            format!("≤ {mark:.2}, {met}")
+        let ratio = self
+            .floor
+            .map(|floor| self.ours.as_secs_f64() / floor.as_secs_f64());
+        let mark = self.mark.as_ref().map_or_else(String::new, |mark| {
+            let (mark, met) = match mark {
+                Mark::Ratio(mark) => (
+                    format!("{mark:.2}"),
+                    ratio.is_some_and(|ratio| ratio <= *mark),
+                ),
+                Mark::Time(mark) => (duration(*mark), self.ours <= *mark),
+            };
+            format!("≤ {mark}, {}", if met { "met" } else { "missed" })
         });
         format!(
-            "| {} | {} | {} | {} | {ratio:.2} | {mark} |",
+            "| {} | {} | {} | {} | {} | {mark} |",
             self.what,
             duration(self.ours),
             self.floor_is,
-            duration(self.floor)
+            self.floor.map_or_else(String::new, duration),
+            ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"))
         )
     }
 }
