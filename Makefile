@@ -13,17 +13,19 @@ COMPONENT_VERSION := 0.21.1
 WASM := wasm32-unknown-unknown
 PLUGINS := postgres redis jwt api-key opaque stripe-assisted vendor-assisted
 PLUGIN_CRATES := $(addprefix keyturn-plugin-,$(PLUGINS))
+PLUGIN_MODULES = $(foreach p,$(subst -,_,$(PLUGIN_CRATES)),$(TARGET_DIR)/$(WASM)/plugin/$(p).wasm)
 # Where the compiled plugins go; .cargo/config.toml names the same folder for the binary's build.
 PLUGINS_OUT := target/plugins
 
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: help build release demo test component fuzz soak load bench evidence evidence-check lint terraform deny \
-  wasm-target plugins postgresql redis localstripe aws-clients aws-agent nextest
+.PHONY: help build release lambda lambda-arm64 demo test component fuzz soak load bench evidence evidence-check lint \
+  terraform deny wasm-target plugins postgresql redis localstripe aws-clients aws-agent nextest
 
 help:
 	@echo "make build   the keyturn binary with its plugins, in $(TARGET_DIR)/debug"
 	@echo "make release   the same, optimised, in $(TARGET_DIR)/release"
+	@echo "make lambda   bootstrap.zip for AWS Lambda, in $(TARGET_DIR)/lambda"
 	@echo "make demo    rotate a PostgreSQL role, a Redis password, tokens, keys of several kinds and a vendor's key"
 	@echo "make test    everything that must pass before a change lands"
 	@echo "make component   what authors may use instead of \`keyturn plugin build\`: cargo component"
@@ -41,6 +43,28 @@ build: plugins
 
 release: plugins
 	$(CARGO) build --workspace --release --bin keyturn
+
+# For the runtime provided.al2023 on this machine's architecture; and on arm64 (Graviton), where its target and linker
+# are installed: `rustup target add aarch64-unknown-linux-gnu`, gcc-aarch64-linux-gnu.
+ARM64 := aarch64-unknown-linux-gnu
+ARM64_LINKER := aarch64-linux-gnu-gcc
+LAMBDA_ARCHITECTURE := $(subst aarch64,arm64,$(shell uname -m))
+
+lambda: release
+	host/keyturn/bootstrap.sh $(TARGET_DIR)/release/keyturn $(TARGET_DIR)/lambda/$(LAMBDA_ARCHITECTURE)
+	@[ $(LAMBDA_ARCHITECTURE) = arm64 ] || if rustup target list --installed | grep -q $(ARM64) && \
+	  command -v $(ARM64_LINKER) >/dev/null; then $(MAKE) --no-print-directory lambda-arm64; \
+	else echo "lambda: no target $(ARM64) or no $(ARM64_LINKER) here; bootstrap.zip for arm64 is not built"; fi
+
+# Its plugins need a compiler that knows other processors than this machine's. It is built apart: nothing else is.
+lambda-arm64: export KEYTURN_PLUGINS := $(abspath $(TARGET_DIR))/lambda/plugins-arm64
+lambda-arm64: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER := $(ARM64_LINKER)
+lambda-arm64:
+	$(CARGO) build --target-dir $(TARGET_DIR)/every-processor -p keyturn-runtime --bin keyturn-precompile \
+	  --features every-processor
+	$(TARGET_DIR)/every-processor/debug/keyturn-precompile --target $(ARM64) $(KEYTURN_PLUGINS) $(PLUGIN_MODULES)
+	$(CARGO) build --workspace --release --bin keyturn --target $(ARM64)
+	host/keyturn/bootstrap.sh $(TARGET_DIR)/$(ARM64)/release/keyturn $(TARGET_DIR)/lambda/arm64
 
 demo: build
 	$(TARGET_DIR)/debug/keyturn-demo
@@ -138,8 +162,7 @@ wasm-target:
 plugins: wasm-target
 	$(CARGO) build $(addprefix -p ,$(PLUGIN_CRATES)) --lib --target $(WASM) --profile plugin
 	$(CARGO) build --workspace --bin keyturn-precompile
-	$(TARGET_DIR)/debug/keyturn-precompile $(PLUGINS_OUT) \
-	  $(foreach p,$(subst -,_,$(PLUGIN_CRATES)),$(TARGET_DIR)/$(WASM)/plugin/$(p).wasm)
+	$(TARGET_DIR)/debug/keyturn-precompile $(PLUGINS_OUT) $(PLUGIN_MODULES)
 
 # On Debian as root a missing server is installed; elsewhere the tests say how to get one.
 postgresql:

@@ -32,11 +32,11 @@ pub(crate) fn running_engine(calls_at_once: NonZeroU32) -> Result<Engine> {
     Engine::new(&config)
 }
 
-/// The engine that compiles bundled plugins. The explicit target keeps the features of the build
+/// The engine that compiles bundled plugins, for a target or else for this machine's. The explicit target keeps the features of the build
 /// machine's CPU out of the artefact, which an older CPU would refuse.
-pub(crate) fn compiling_engine() -> Result<Engine> {
+pub(crate) fn compiling_engine(target: Option<&str>) -> Result<Engine> {
     let mut config = config();
-    config.target(&host_triple())?;
+    config.target(target.unwrap_or(&host_triple()))?;
     Engine::new(&config)
 }
 

@@ -82,7 +82,7 @@ fn with_core_manifest() -> keyturn_runtime::Precompiled {
         data: MANIFEST.as_bytes().into(),
     };
     section.append_to(&mut core);
-    keyturn_runtime::precompile("guest", &core).unwrap()
+    keyturn_runtime::precompile("guest", &core, None).unwrap()
 }
 
 #[tokio::test]
