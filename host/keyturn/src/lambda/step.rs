@@ -29,6 +29,7 @@ pub(crate) struct Stepped<'a> {
     pub(crate) created: bool,
     /// This very invocation has made it AWSCURRENT.
     pub(crate) promoted: bool,
+    /// Known where it was promoted.
     pub(crate) version_created_at_ms: Option<u64>,
     pub(crate) now_ms: u64,
     pub(crate) result: Result<(), &'a Failure>,
@@ -59,16 +60,18 @@ pub(super) async fn run(
         .steps
         .iter()
         .any(|step| step.step == Step::Create.as_str());
+    let promoted = is_token(&report.version.after) && !is_token(&report.version.before);
     let stepped = Stepped {
         secret: &secret.name,
         environment: &function.environment_of(&secret),
         step: event.step,
         version: token,
         created: created && result.is_ok(),
-        promoted: is_token(&report.version.after) && !is_token(&report.version.before),
-        version_created_at_ms: secret
-            .version(&event.token)
-            .map(|version| version.created_at_ms),
+        promoted,
+        version_created_at_ms: match promoted {
+            true => created_at_ms(invocation, event, &secret).await,
+            false => None,
+        },
         now_ms: SystemClock.now_ms(),
         result: result.as_ref().copied(),
     };
@@ -79,6 +82,22 @@ pub(super) async fn run(
         let body = format!("Step {} completed", event.step.as_str());
         json!({"statusCode": 200, "body": body})
     })
+}
+
+/// When the version was announced. Where versions may not be listed, all seem to be as old as the secret; then its value
+/// tells when it was stored.
+async fn created_at_ms(
+    invocation: &Invocation,
+    event: &StepEvent,
+    secret: &SecretDescription,
+) -> Option<u64> {
+    let listed_ms = secret.version(&event.token)?.created_at_ms;
+    if listed_ms > secret.created_at_ms {
+        return Some(listed_ms);
+    }
+    let which = Which::Id(event.token.clone());
+    let stored = invocation.store.get(&secret.name, &which).await;
+    stored.ok().map(|stored| stored.created_at_ms)
 }
 
 async fn carry_out(
