@@ -240,7 +240,48 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use keyturn_engine::Step;
+    use keyturn_store::SecretName;
+
     use super::*;
+
+    /// What is told of a step that ended so.
+    fn notice(promoted: bool, failure: Option<&Failure>) -> Option<Notice> {
+        Notice::of(&Stepped {
+            secret: &SecretName::new("festival-prod/database").unwrap(),
+            environment: "prod",
+            step: Step::Finish,
+            version: "11111111-0000-4000-8000-000000000001",
+            created: false,
+            promoted,
+            version_created_at_ms: None,
+            now_ms: 0,
+            result: failure.map_or(Ok(()), Err),
+        })
+    }
+
+    #[test]
+    fn a_step_on_the_way_is_told_to_nobody_and_waiting_is_no_failure() {
+        assert_eq!(notice(false, None), None);
+        let waiting = Failure::new("WaitingForOperator", "make a new key");
+        let waiting = notice(false, Some(&waiting)).unwrap();
+        assert_eq!(waiting.message["event"], "rotation_waiting");
+        assert_eq!(waiting.message["waiting_for"], "make a new key");
+        assert!(!waiting.is_emergency && !waiting.slack.contains("<!channel>"));
+    }
+
+    #[test]
+    fn what_cannot_wait_is_an_emergency() {
+        for (kind, expected) in [
+            ("Unprotected", true),
+            ("CurrentNotLive", true),
+            ("Unreachable", false),
+        ] {
+            let failed = notice(false, Some(&Failure::new(kind, "why"))).unwrap();
+            assert_eq!(failed.message["event"], "rotation_failed");
+            assert_eq!(failed.is_emergency, expected, "{kind}");
+        }
+    }
 
     #[test]
     fn an_errors_words_call_nobody() {

@@ -1,6 +1,7 @@
 //! Where the way to a server breaks is told stage by stage, by the way that a rotation takes.
 
 use std::cell::Cell;
+use std::fs;
 use std::net::TcpListener;
 
 use harness::tls::Authority;
@@ -116,6 +117,50 @@ fn the_stage_that_breaks_is_told_apart_from_those_before_it() {
         SECRET,
         ["passed", "passed", "failed", "not-tried"],
         "not trusted",
+    );
+}
+
+/// A probe asks only where values are set; the others are found to be there or not.
+#[test]
+fn servers_that_a_probe_does_not_ask_are_tried_as_well() {
+    let festival = Festival::start("single", 1);
+    let site = Site::new(&festival);
+    let port = festival.cluster.port();
+    let config = fs::read_to_string(festival.workspace.path("keyturn.toml")).unwrap();
+    let readers = format!(
+        "[secret.\"{SECRET}\".grant.endpoint.readers]\nmembers = [\"127.0.0.1:{port}\", \"127.0.0.1:{}\"]\n\
+         tls = \"verify-full\"\nca = \"ca.pem\"\n",
+        site.closed
+    );
+    fs::write(festival.workspace.path("keyturn.toml"), config + &readers).unwrap();
+    site.put(json!({}));
+    let result = test(&site.lambda, SECRET);
+    let servers = result["endpoints"].as_array().unwrap();
+    let found: Vec<_> = servers
+        .iter()
+        .map(|server| {
+            let stages = STAGES.map(|stage| server[stage]["status"].as_str().unwrap());
+            (server["endpoint"].as_str().unwrap(), stages)
+        })
+        .collect();
+    let at = |port: u16| {
+        servers
+            .iter()
+            .filter(move |server| server["member"] == format!("127.0.0.1:{port}"))
+    };
+    assert_eq!(
+        (at(port).count(), at(site.closed).count()),
+        (2, 1),
+        "{result:#}"
+    );
+    assert!(found.contains(&("primary", ["passed"; 4])), "{result:#}");
+    assert!(
+        found.contains(&("readers", ["passed", "passed", "not-tried", "not-tried"])),
+        "{result:#}"
+    );
+    assert!(
+        found.contains(&("readers", ["passed", "failed", "not-tried", "not-tried"])),
+        "{result:#}"
     );
 }
 
