@@ -52,6 +52,12 @@ pub(super) fn malformations(sound: &str, required: &[String]) -> Vec<Malformed> 
         let text = format!("{sound}{}", "}".repeat(more));
         made.push(hopeless(format!("{more} braces too many"), text));
     }
+    if !value::parse(sound).is_object() {
+        // Where the whole secret is one text, any other may be one, too.
+        let texts = made.iter_mut();
+        let others = texts.filter(|bad| !bad.text.trim().is_empty());
+        others.for_each(|bad| bad.refusal = Refusal::Nobody);
+    }
     made
 }
 
@@ -135,5 +141,13 @@ mod tests {
         let made = malformations(sound, &["host".into()]);
         assert!(made.len() >= MALFORMED, "{}", made.len());
         assert!(made.iter().all(|one| one.text != sound));
+    }
+
+    #[test]
+    fn of_a_text_only_an_empty_one_is_malformed() {
+        let made = malformations("first-Password/of a secret", &[]);
+        let refused = made.iter().filter(|one| one.refusal != Refusal::Nobody);
+        let refused: Vec<_> = refused.map(|one| one.text.as_str()).collect();
+        assert_eq!(refused, ["", "  \n"]);
     }
 }
