@@ -12,6 +12,7 @@ use crate::exit;
 /// Alarms leave it out: somebody is expected to act, and nothing is broken.
 pub(crate) const WAITING_FOR_OPERATOR: &str = "Keyturn.WaitingForOperator";
 const OWED_BY_OPERATOR: &str = "Keyturn.OperatorOwes";
+const UNKNOWN_KIND: &str = "Keyturn.UnknownKind";
 const CONFIGURATION: &str = "Keyturn.Configuration";
 const INVALID_EVENT: &str = "Keyturn.InvalidEvent";
 const STORE: &str = "Keyturn.Store";
@@ -68,6 +69,19 @@ impl Failure {
                  continues, and give the function more time if that happens often",
             )
         }
+    }
+
+    /// Nothing tells how the secret is rotated.
+    pub(super) fn unknown_kind(message: String) -> Self {
+        Self {
+            error_type: UNKNOWN_KIND.to_owned(),
+            message,
+            retryable: false,
+        }
+    }
+
+    pub(super) fn is_unknown_kind(&self) -> bool {
+        self.error_type == UNKNOWN_KIND
     }
 
     /// Whether a person has to end an old value, or to say that it is not needed.

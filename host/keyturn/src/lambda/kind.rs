@@ -35,14 +35,11 @@ pub(super) fn plugin(secret: &SecretDescription) -> Result<&str, Failure> {
     let known = BY_NAME.iter().find(|(segment, _)| *segment == last);
     known.map(|(_, plugin)| *plugin).ok_or_else(|| {
         let segments: Vec<_> = BY_NAME.iter().map(|(segment, _)| *segment).collect();
-        Failure::new(
-            "UnknownKind",
-            format!(
-                "{name}: nothing tells how this secret is rotated; nothing was changed; tag it {PLUGIN_TAG} = NAME \
-                 (`keyturn plugin list` shows the names), configure it, or end its name in /{}",
-                segments.join(", /")
-            ),
-        )
+        Failure::unknown_kind(format!(
+            "{name}: nothing tells how this secret is rotated; nothing was changed; tag it {PLUGIN_TAG} = NAME \
+             (`keyturn plugin list` shows the names), configure it, or end its name in /{}",
+            segments.join(", /")
+        ))
     })
 }
 

@@ -108,5 +108,9 @@ fn what_cannot_be_done_is_an_error_that_alarms_hear_of() {
         "Keyturn.UnknownKind",
         &["shop/unknown", "nobody/jwt", "nothing-due"],
     );
+    // Where nobody has asked about it, a tag alone is no fault.
+    site.tag("shop/unknown", "keyturn:environment", "prod");
+    let answer = function.invoke(&json!({"action": "retire_due"})).unwrap();
+    assert_eq!(lines(&answer), [became("shop/unknown", "nothing-due")]);
     end(function, &[]);
 }
