@@ -36,6 +36,11 @@ pub(crate) struct Unnamed {
 }
 
 impl Unnamed {
+    /// Whether there can be any: not where the credential has no name either, or is one of several.
+    pub(crate) fn is_possible(credential: &Credential) -> bool {
+        !credential.name.is_empty() && credential.beside.is_empty()
+    }
+
     /// `None` where there is nothing, or another credential is or might be meant, or the credential waits for the end of
     /// another value under its name: there is one label for both, and the notes say what is owed.
     pub(crate) async fn of(
@@ -44,7 +49,7 @@ impl Unnamed {
         notes: &Notes,
     ) -> Result<Option<Self>, StoreError> {
         let credential = source.credential;
-        if credential.name.is_empty() || !credential.beside.is_empty() {
+        if !Self::is_possible(credential) {
             return Ok(None);
         }
         let held = |label: &str| described.holder(label).map(|version| version.id.clone());
