@@ -15,7 +15,6 @@ use crate::gate::{Gate, Wire};
 use crate::kit::{Stop, lock};
 use crate::stage::Scene;
 use crate::value::{self, Address};
-use crate::world::companion_secret;
 
 /// No name server knows it (RFC 6761).
 const NOWHERE: &str = "nowhere.invalid";
@@ -128,7 +127,7 @@ impl Doors {
             endpoints.insert(name.clone(), granted);
         }
         let companions = scene.companions.keys();
-        let companions = companions.map(|name| (name.clone(), vec![companion_secret(name)]));
+        let companions = companions.map(|name| (name.clone(), vec![value::companion_secret(name)]));
         Grant {
             companions: companions.collect(),
             endpoints,

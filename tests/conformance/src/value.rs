@@ -7,11 +7,30 @@ use std::fmt;
 use keyturn_runtime::{EndpointSource, Manifest, ValueSource};
 use serde_json::{Map, Value};
 
+use crate::stage::Scene;
+
 /// Shorter texts are found by chance: the host does not hide them either.
 pub(crate) const SECRET_BYTES_MIN: usize = 8;
 
 pub(crate) fn parse(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or(Value::Null)
+}
+
+pub(crate) fn companion_secret(name: &str) -> String {
+    format!("conformance/{name}")
+}
+
+/// A value that names its companions as they are named here.
+pub(crate) fn with_companions(value: &str, scene: &Scene, manifest: &Manifest) -> String {
+    let mut text = value.to_owned();
+    for name in scene.companions.keys() {
+        if let Some(described) = manifest.companions.get(name)
+            && parse(&text).pointer(&described.pointer).is_some()
+        {
+            text = with(&text, &described.pointer, companion_secret(name).into());
+        }
+    }
+    text
 }
 
 /// The texts of a value that the manifest does not call public, by JSON pointer. Times are nobody's credential.

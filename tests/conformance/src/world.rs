@@ -94,11 +94,11 @@ impl<'k> World<'k> {
         let strategy = kit.strategy(&scene)?;
         let manifest = kit.plugin.manifest();
         let mut scene = scene;
-        scene.secret = with_companions(&scene.secret, &scene, manifest);
+        scene.secret = value::with_companions(&scene.secret, &scene, manifest);
         kit.learn(&scene.secret);
         let companions = scene.companions.iter().map(|(name, text)| Companion {
             name: name.clone(),
-            secret: companion_secret(name),
+            secret: value::companion_secret(name),
             version: version(&format!("{FIRST}-{name}"), text),
         });
         let companions = companions.collect();
@@ -480,23 +480,6 @@ pub(crate) fn version(id: &str, value: &str) -> Version {
         id: id.to_owned(),
         value: SecretString::from(value),
     }
-}
-
-pub(crate) fn companion_secret(name: &str) -> String {
-    format!("conformance/{name}")
-}
-
-/// A value that names its companions as they are named here.
-pub(crate) fn with_companions(value: &str, scene: &Scene, manifest: &Manifest) -> String {
-    let mut text = value.to_owned();
-    for name in scene.companions.keys() {
-        if let Some(described) = manifest.companions.get(name)
-            && value::parse(&text).pointer(&described.pointer).is_some()
-        {
-            text = value::with(&text, &described.pointer, companion_secret(name).into());
-        }
-    }
-    text
 }
 
 fn secret() -> Result<SecretName, Stop> {

@@ -57,6 +57,7 @@ strategies! {
     api_key_is_fit: "api-key" with "overlap" by api_key,
     opaque_with_an_overlap_is_fit: "opaque" with "overlap" by opaque,
     opaque_with_a_key_ring_is_fit: "opaque" with "key-ring" by opaque,
+    opaque_with_a_text_is_fit: "opaque" with "text" by opaque_text,
     postgres_with_alternating_users_is_fit: "postgres" with "alternating" by postgres,
     postgres_with_a_single_user_is_fit: "postgres" with "single" by postgres,
     redis_with_two_passwords_is_fit: "redis" with "dual" by redis_dual,
@@ -135,11 +136,9 @@ fn opaque(strategy: &str) {
     shipped_is_fit("opaque", strategy, &place, &[]);
 }
 
-#[test]
-fn opaque_with_a_text_is_fit() {
+fn opaque_text(strategy: &str) {
     let place = without_target("first-Password/of a generic secret");
-    place.scene.lock().unwrap().strategy = Some("text".into());
-    shipped_is_fit("opaque", &place, &[]);
+    shipped_is_fit("opaque", strategy, &place, &[]);
 }
 
 /// A primary and a standby that is only read from.

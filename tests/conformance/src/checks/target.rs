@@ -12,7 +12,7 @@ use crate::checks::values::is_breakdown;
 use crate::checks::{expect_liveness, needs_a_changed_target, needs_a_target, told, word};
 use crate::kit::{Checked, Stop};
 use crate::value;
-use crate::world::{World, version, with_companions};
+use crate::world::{World, version};
 
 const OVERLAP_SECONDS: u64 = crate::world::GRACE_SECONDS;
 /// Where the value says who logs in, the manifest calls that public.
@@ -188,7 +188,7 @@ pub(crate) async fn put_back(world: &World<'_>) -> Checked {
     else {
         return Ok(());
     };
-    let first = with_companions(&first, &world.scene, world.manifest());
+    let first = value::with_companions(&first, &world.scene, world.manifest());
     let first = version(&world.fresh_id(), &first);
     let call = world.call(&current, &[(Standing::Previous, &first)]);
     let made = world

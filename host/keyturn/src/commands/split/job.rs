@@ -13,8 +13,6 @@ use crate::{
     session::Session,
 };
 
-/// Where the shortened value waits for its promotion, a compare-and-swap; left behind by a crash, the next split or
-/// rotation takes it off.
 /// On an old value that must be proven dead; a credential may have such a label of its own, with its name behind it.
 const RETIRING: &str = "KEYTURN_RETIRING";
 
