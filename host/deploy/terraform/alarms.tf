@@ -20,6 +20,8 @@ resource "aws_cloudwatch_log_metric_filter" "waiting" {
     name      = "WaitingForOperator"
     namespace = var.metric_namespace
     value     = "1"
+    # A series that begins with the first wait would leave nothing to subtract before.
+    default_value = "0"
   }
 }
 

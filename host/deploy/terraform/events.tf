@@ -57,7 +57,8 @@ resource "aws_lambda_permission" "job" {
 }
 
 resource "aws_cloudwatch_event_rule" "failure" {
-  for_each = local.failures
+  # EventBridge takes no empty list of ids.
+  for_each = { for name, events in local.failures : name => events if length(local.unassisted_arns) > 0 }
 
   name        = "${local.function_name}-failure-${each.key}"
   description = "Rotations that failed or were abandoned"
@@ -76,7 +77,7 @@ resource "aws_cloudwatch_event_rule" "failure" {
 }
 
 resource "aws_cloudwatch_event_target" "failure" {
-  for_each = local.failures
+  for_each = aws_cloudwatch_event_rule.failure
 
   rule = aws_cloudwatch_event_rule.failure[each.key].name
   arn  = aws_sns_topic.this[each.key].arn

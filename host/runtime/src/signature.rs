@@ -124,8 +124,13 @@ impl Signing<'_> {
         for (_, value) in &mut answer.headers {
             *value = keys.scrub(value);
         }
-        if let Ok(text) = std::str::from_utf8(&answer.body) {
-            answer.body = keys.scrub(text).into_bytes();
-        }
+        let is_encoded = answer
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+        answer.body = match std::str::from_utf8(&answer.body) {
+            Ok(text) if !is_encoded => keys.scrub(text).into_bytes(),
+            Ok(_) | Err(_) => Vec::new(),
+        };
     }
 }

@@ -200,7 +200,11 @@ impl Store {
     }
 
     async fn look(&self, name: &SecretName) -> String {
-        let described = self.calls().describe(name).await;
+        let mut described = self.calls().describe(name).await;
+        if let Ok(described) = &mut described {
+            // One in memory counts no rotations.
+            described.last_rotated_at_ms = None;
+        }
         let notes = self.calls().notes(name).await;
         format!("{described:?} {notes:?}")
     }

@@ -4,7 +4,7 @@
 
 use keyturn_engine::{Credential, Engine, Reach};
 use keyturn_runtime::{CallError, ErrorKind, Liveness, MemberReport, Stage, Verdict, Way};
-use keyturn_store::{SecretDescription, SecretName, SecretStore as _};
+use keyturn_store::{ErrorKind as Refusal, SecretDescription, SecretName, SecretStore as _};
 use serde_json::{Value, json};
 
 use super::{
@@ -41,11 +41,23 @@ async fn named(
     }
     let missing = match invocation.store.describe(&SecretName::new(target)?).await {
         Ok(description) => return Ok(vec![description]),
-        Err(error) if error.kind() == keyturn_store::ErrorKind::NotFound => error,
+        // To a role whose policy names its secrets, AWS does not say whether there is another one.
+        Err(error) if matches!(error.kind(), Refusal::NotFound | Refusal::AccessDenied) => error,
         Err(error) => return Err(error.into()),
     };
     let own = function.environment.name.as_str();
-    let mut found = invocation.store.list().await?;
+    let mut found = match invocation.store.list().await {
+        Err(error) if error.kind() == Refusal::AccessDenied => {
+            return Err(Failure::new(
+                "Permission",
+                format!(
+                    "which secrets end in /{target} the function may not ask (secretsmanager:ListSecrets); nothing was \
+                     changed; give the secret's whole name or its ARN"
+                ),
+            ));
+        }
+        listed => listed?,
+    };
     found.retain(|description| {
         let last = description.name.as_str().rsplit('/').next();
         last == Some(target) && (own.is_empty() || function.environment_of(description) == own)
@@ -66,7 +78,12 @@ async fn of_credential(engine: &Engine, credential: &Credential) -> Value {
             result["version"] = reach.version.as_str().into();
             let endpoints = reach.ways.iter().map(|way| endpoint(way, &reach));
             result["endpoints"] = endpoints.collect::<Vec<_>>().into();
-            result["authentication"] = json!(authentication(&reach.verdict));
+            // Where there is no server, nobody was logged in at.
+            let is_asked = !reach.ways.is_empty() || reach.verdict.is_err();
+            result["authentication"] = json!(match is_asked {
+                true => authentication(&reach.verdict),
+                false => Stage::NotTried,
+            });
         }
         Err(failure) => {
             result["endpoints"] = json!([]);

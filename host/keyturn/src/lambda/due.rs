@@ -11,6 +11,7 @@ use super::{
     event::RetireDue,
     failure::Failure,
     function::{Function, Invocation},
+    notify,
 };
 
 /// What became of one credential.
@@ -52,6 +53,9 @@ pub(super) async fn run(
         for (name, became) in became {
             lines.push(became.line(&name));
             if let Became::Failed(failure) = became {
+                // Nobody's notification is worth the answer.
+                let telling = notify::of_due(function, &name, &failure);
+                let _ = timeout_at(invocation.end.into(), telling).await;
                 failed.get_or_insert(failure);
             }
         }

@@ -153,8 +153,8 @@ fn pending_since(description: &SecretDescription) -> Option<u64> {
     })
 }
 
-/// AWS dates what its own service has rotated, notes what any run of ours has; a secret that was never rotated is as
-/// old as its value.
+/// AWS dates what its own service has rotated, notes what any run of ours has; a value cannot be older than its
+/// version.
 fn rotated_at_ms(description: &SecretDescription, notes: &Notes) -> u64 {
     let current = description.holder("AWSCURRENT");
     let noted = current.and_then(|current| {
@@ -164,8 +164,9 @@ fn rotated_at_ms(description: &SecretDescription, notes: &Notes) -> u64 {
             .max()
     });
     let known = description.last_rotated_at_ms.max(noted);
+    // A value that was put by hand counts as well, as for AWS's next date.
     let made = current.map_or(description.created_at_ms, |current| current.created_at_ms);
-    known.unwrap_or(made)
+    known.unwrap_or(made).max(made)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use keyturn_engine::time;
+use keyturn_store::{Clock as _, SystemClock};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::{sync::OnceCell, time::timeout};
@@ -45,23 +46,32 @@ struct Notice {
 /// Tells of a rotation that is complete, that failed, or that waits for somebody; of nothing in between.
 pub(super) async fn of_step(function: &Function<'_>, stepped: &Stepped<'_>) {
     if let Some(notice) = Notice::of(stepped) {
-        let notifier = &function.notifier;
-        let text = notice.message.to_string();
-        let to_topic = notifier.publish(notifier.topic.as_deref(), &notice.subject, &text);
-        let security = notifier.security_topic.as_deref();
-        let to_security = async {
-            let security = security.filter(|_| notice.is_emergency);
-            notifier.publish(security, &notice.subject, &text).await
-        };
-        let to_slack = notifier.post(&notice.slack);
-        let (topic, security, slack) = tokio::join!(to_topic, to_security, to_slack);
-        for (channel, sent) in [
-            ("SNS_TOPIC_ARN", topic),
-            ("SECURITY_TOPIC_ARN", security),
-            ("SLACK_WEBHOOK_URL", slack),
-        ] {
-            say_unsent(function, channel, sent);
-        }
+        send(function, &notice).await;
+    }
+}
+
+/// What was due on a secret and could not be done.
+pub(super) async fn of_due(function: &Function<'_>, secret: &str, failure: &Failure) {
+    send(function, &Notice::undone(secret, failure)).await;
+}
+
+async fn send(function: &Function<'_>, notice: &Notice) {
+    let notifier = &function.notifier;
+    let text = notice.message.to_string();
+    let to_topic = notifier.publish(notifier.topic.as_deref(), &notice.subject, &text);
+    let security = notifier.security_topic.as_deref();
+    let to_security = async {
+        let security = security.filter(|_| notice.is_emergency);
+        notifier.publish(security, &notice.subject, &text).await
+    };
+    let to_slack = notifier.post(&notice.slack);
+    let (topic, security, slack) = tokio::join!(to_topic, to_security, to_slack);
+    for (channel, sent) in [
+        ("SNS_TOPIC_ARN", topic),
+        ("SECURITY_TOPIC_ARN", security),
+        ("SLACK_WEBHOOK_URL", slack),
+    ] {
+        say_unsent(function, channel, sent);
     }
 }
 
@@ -195,12 +205,36 @@ impl Notice {
         message["step"] = step.as_str().into();
         message["error_type"] = failure.error_type.as_str().into();
         message["error"] = failure.message.as_str().into();
+        let (what, call) = match (stepped.promoted, failure.retryable) {
+            (true, _) => ("is rotated, and not all is tidied up", ""),
+            // The service invokes the function again by itself.
+            (false, true) => ("is not rotated yet", ""),
+            (false, false) => ("is not rotated", "<!channel> "),
+        };
         Self {
             subject: subject(&format!("ALERT: rotation failed: {secret}")),
             message,
             slack: format!(
-                ":rotating_light: <!channel> `{secret}` is not rotated, {} failed: {}",
+                ":rotating_light: {call}`{secret}` {what}, {} failed: {}",
                 step.as_str(),
+                plain(&failure.message)
+            ),
+            is_emergency: EMERGENCIES.contains(&failure.error_type.as_str()),
+        }
+    }
+
+    fn undone(secret: &str, failure: &Failure) -> Self {
+        Self {
+            subject: subject(&format!("ALERT: retirement failed: {secret}")),
+            message: json!({
+                "event": "retirement_failed",
+                "secret": secret,
+                "error_type": failure.error_type,
+                "error": failure.message,
+                "timestamp": time(SystemClock.now_ms()),
+            }),
+            slack: format!(
+                ":rotating_light: what was due on `{secret}` is not done: {}",
                 plain(&failure.message)
             ),
             is_emergency: EMERGENCIES.contains(&failure.error_type.as_str()),
@@ -268,6 +302,21 @@ mod tests {
         assert_eq!(waiting.message["event"], "rotation_waiting");
         assert_eq!(waiting.message["waiting_for"], "make a new key");
         assert!(!waiting.is_emergency && !waiting.slack.contains("<!channel>"));
+    }
+
+    #[test]
+    fn a_channel_is_called_where_somebody_has_to_do_something() {
+        let failure = |retryable| Failure {
+            retryable,
+            ..Failure::new("Unreachable", "why")
+        };
+        let slack =
+            |promoted, retryable| notice(promoted, Some(&failure(retryable))).unwrap().slack;
+        assert!(
+            slack(false, false).contains("<!channel> `festival-prod/database` is not rotated,")
+        );
+        assert!(slack(false, true).contains(": `festival-prod/database` is not rotated yet,"));
+        assert!(slack(true, true).contains(": `festival-prod/database` is rotated, and"));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! One step of a rotation that AWS's service has started. Nothing is remembered from the step before it: the engine
 //! reads from the labels where the rotation stands.
 
-use keyturn_engine::{Credential, Engine, Goal, Reason, Report, RunFailure, Step, VersionId};
+use keyturn_engine::{
+    Credential, Engine, Goal, Outcome, Reason, Report, RunFailure, Step, VersionId,
+};
 use keyturn_runtime::{Finding, Level};
 use keyturn_store::{Clock, SecretDescription, SecretName, SecretStore, SystemClock, Which};
 use serde_json::{Value, json};
@@ -39,6 +41,8 @@ pub(crate) struct Stepped<'a> {
 struct Ended {
     result: Result<(), Failure>,
     report: Report,
+    /// The version that a run has promoted before it failed.
+    promoted: Option<String>,
 }
 
 /// A status and a sentence, as callers of such functions expect; the service looks at neither.
@@ -50,7 +54,11 @@ pub(super) async fn run(
     let secret = function.described(invocation, &event.secret_id).await?;
     function.log.know("secret", secret.name.as_str());
     let work = carry_out(function, invocation, event, &secret);
-    let Ended { result, report } = match timeout_at(invocation.deadline.into(), work).await {
+    let Ended {
+        result,
+        report,
+        promoted,
+    } = match timeout_at(invocation.deadline.into(), work).await {
         Ok(ended) => ended,
         Err(_) => Failure::out_of_time().into(),
     };
@@ -60,7 +68,8 @@ pub(super) async fn run(
         .steps
         .iter()
         .any(|step| step.step == Step::Create.as_str());
-    let promoted = is_token(&report.version.after) && !is_token(&report.version.before);
+    let promoted =
+        is_token(&promoted) || is_token(&report.version.after) && !is_token(&report.version.before);
     let stepped = Stepped {
         secret: &secret.name,
         environment: &function.environment_of(&secret),
@@ -112,11 +121,19 @@ async fn carry_out(
         Err(failure) => return failure.into(),
     };
     match engine.run(&credential, goal(event.step, event)).await {
-        Ok((_, report)) => Ended {
+        Ok((outcome, report)) => Ended {
             result: Ok(()),
             report,
+            promoted: match outcome {
+                Outcome::Promoted { version, .. } => Some(version.to_string()),
+                _ => None,
+            },
         },
         Err(failure) => Ended {
+            promoted: failure
+                .promoted
+                .as_ref()
+                .map(|done| done.version.to_string()),
             report: failure.report.clone(),
             result: Err(failure.into()),
         },
@@ -152,6 +169,7 @@ impl From<Failure> for Ended {
         Self {
             result: Err(failure),
             report: Report::default(),
+            promoted: None,
         }
     }
 }

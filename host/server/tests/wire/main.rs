@@ -1,6 +1,6 @@
 //! The endpoint from outside: every operation, every refusal, and requests that no SDK would send.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod faults;
 mod grants;

@@ -92,7 +92,7 @@ impl AwsStore {
     pub(super) async fn look(&self, name: &SecretName) -> Result<Seen, StoreError> {
         let mut lag = self.lag(LAG_MAX);
         loop {
-            let request = self.client.describe_secret().secret_id(name.as_str());
+            let request = self.client.describe_secret().secret_id(self.arns.id(name));
             let answer = request.customize().config_override(self.limits()).send();
             let seen = answer
                 .await
@@ -120,7 +120,9 @@ impl AwsStore {
         let seen = answer
             .await
             .map_err(|error| Fault::of(&error).about(DESCRIBE, "on the secret of that ARN"))?;
-        SecretName::new(seen.name.unwrap_or_default())
+        let name = SecretName::new(seen.name.unwrap_or_default())?;
+        self.arns.learn(&name, arn)?;
+        Ok(name)
     }
 
     /// All secrets that are not marked for deletion, or those of them that have a tag whose key begins so.
@@ -168,7 +170,7 @@ impl AwsStore {
             let request = self
                 .client
                 .list_secret_version_ids()
-                .secret_id(name.as_str())
+                .secret_id(self.arns.id(name))
                 .include_deprecated(true)
                 .max_results(PAGE)
                 .set_next_token(token);
@@ -283,7 +285,7 @@ impl AwsStore {
         name: &SecretName,
         which: &Which,
     ) -> Result<GetSecretValueOutput, Fault> {
-        let request = self.client.get_secret_value().secret_id(name.as_str());
+        let request = self.client.get_secret_value().secret_id(self.arns.id(name));
         let request = match which {
             Which::Label(label) => request.version_stage(label),
             Which::Id(id) => request.version_id(id.as_str()),
@@ -325,7 +327,7 @@ impl AwsStore {
         let request = self
             .client
             .put_secret_value()
-            .secret_id(name.as_str())
+            .secret_id(self.arns.id(name))
             .client_request_token(id.as_str())
             .secret_string(value.expose_secret())
             .set_version_stages(Some(labels))
@@ -346,7 +348,7 @@ impl AwsStore {
         let request = self
             .client
             .tag_resource()
-            .secret_id(name.as_str())
+            .secret_id(self.arns.id(name))
             .set_tags(Some(tags.collect()));
         let answer = request.customize().config_override(self.limits()).send();
         answer
@@ -363,7 +365,7 @@ impl AwsStore {
         let request = self
             .client
             .untag_resource()
-            .secret_id(name.as_str())
+            .secret_id(self.arns.id(name))
             .set_tag_keys(Some(keys));
         let answer = request.customize().config_override(self.limits()).send();
         answer

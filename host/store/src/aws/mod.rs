@@ -4,6 +4,7 @@
 //!
 //! Source: the AWS Secrets Manager API reference.
 
+mod arns;
 mod calls;
 mod described;
 mod errors;
@@ -33,6 +34,7 @@ use crate::store::{RunGuard, SecretStore};
 use crate::types::{
     NewSecret, Notes, Put, SecretDescription, SecretName, StoredVersion, VersionId, Which,
 };
+use arns::Arns;
 use recent::Recent;
 
 pub use options::{AwsOptions, Invocation, RotationToken};
@@ -50,6 +52,7 @@ pub struct AwsStore {
     /// When the call that is under way has to be over.
     until: Option<Instant>,
     recent: Arc<Recent>,
+    arns: Arc<Arns>,
     /// Writers of notes in this process take turns: between processes, tags know no compare-and-swap.
     notes_turn: Arc<tokio::sync::Mutex<()>>,
     /// Secrets whose versions may not be listed; each is asked once.
@@ -95,6 +98,7 @@ impl AwsStore {
             invocation: Invocation::default(),
             until: None,
             recent: Arc::default(),
+            arns: Arc::default(),
             notes_turn: Arc::default(),
             unlisted: Arc::default(),
         }

@@ -125,7 +125,7 @@ impl AwsStore {
         let request = self
             .client
             .update_secret_version_stage()
-            .secret_id(name.as_str())
+            .secret_id(self.arns.id(name))
             .version_stage(label)
             .set_remove_from_version_id(from.map(id))
             .set_move_to_version_id(to.map(id));

@@ -11,6 +11,7 @@ use serde::Deserialize;
 const USER_ARN: &str = "user_arn";
 
 pub(crate) struct User {
+    arn: String,
     id: String,
     region: String,
     /// What clients log in as.
@@ -38,6 +39,8 @@ struct Users {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Described {
+    #[serde(rename = "ARN")]
+    arn: String,
     user_name: String,
     status: String,
     access_string: String,
@@ -72,6 +75,7 @@ impl User {
             )));
         };
         Ok(User {
+            arn: arn.clone(),
             id: (*id).to_owned(),
             region: (*region).to_owned(),
             name: login.user.clone(),
@@ -99,7 +103,15 @@ impl User {
         }
     }
 
+    /// The grant's endpoint may be another region's, where a user of the same id may be.
     fn must_be_named(&self, found: &Described) -> Result<(), Error> {
+        if found.arn != self.arn {
+            return Err(Error::invalid_secret(format!(
+                "the endpoint `elasticache` of the grant answers for {}, and the secret's `{USER_ARN}` is {}; nothing \
+                 changed; let both name one region and account",
+                found.arn, self.arn
+            )));
+        }
         if found.user_name == self.name {
             return Ok(());
         }

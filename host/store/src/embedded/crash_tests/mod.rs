@@ -140,7 +140,7 @@ impl Store {
         }
     }
 
-    /// Everything that a store can tell.
+    /// Everything that every store can tell: one in memory counts no rotations.
     async fn state(&self) -> Vec<(SecretDescription, Vec<Option<String>>, Notes)> {
         let mut state = Vec::new();
         for secret in self.calls().list().await.unwrap() {
@@ -159,6 +159,10 @@ impl Store {
                 });
             }
             let notes = self.calls().notes(&secret.name).await.unwrap();
+            let secret = SecretDescription {
+                last_rotated_at_ms: None,
+                ..secret
+            };
             state.push((secret, values, notes));
         }
         state
