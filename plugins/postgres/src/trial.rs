@@ -31,7 +31,7 @@ pub(crate) fn test(
         // Nothing is made together here: a module that locks roles out counts refusals until a login succeeds, so the
         // wrong password waits until the candidate has opened; and the members may all lead to one server, where
         // the role may have CONNECTION LIMIT 1.
-        let Some((mut link, server)) = visit(ctx, door, door.knock(&wanted)?)? else {
+        let Some((mut link, server)) = visit(ctx, door, &wanted)? else {
             outcome.status = Status::Pending(LAG_POLL_MS);
             outcome
                 .members
@@ -54,22 +54,27 @@ pub(crate) fn test(
 }
 
 /// `None`: the member is a standby that has not heard of the new password yet.
-fn visit(ctx: &Context, door: &Door, answer: Knock) -> Result<Option<(Link, Server)>, Error> {
-    match answer {
-        Knock::Opened(mut link) => {
-            let server = Server::ask(&mut link)?;
-            Ok(Some((link, server)))
-        }
-        Knock::Barred { error, .. } => Err(error),
-        Knock::WrongPassword(error) => {
-            let Some(mut link) = access::open(ctx, door)?.map(|key| key.link) else {
-                return Err(error);
-            };
-            let standby = Server::ask(&mut link)?.in_recovery;
-            link.close();
-            if standby { Ok(None) } else { Err(error) }
-        }
-    }
+fn visit(ctx: &Context, door: &Door, wanted: &Login) -> Result<Option<(Link, Server)>, Error> {
+    let error = match door.knock(wanted)? {
+        Knock::Opened(link) => return entered(link),
+        Knock::Barred { error, .. } => return Err(error),
+        Knock::WrongPassword(error) => error,
+    };
+    let Some(mut link) = access::open(ctx, door)?.map(|key| key.link) else {
+        // It may have heard of the new password between the two looks, and then the old one is refused.
+        return match door.knock(wanted)? {
+            Knock::Opened(link) => entered(link),
+            Knock::WrongPassword(_) | Knock::Barred { .. } => Err(error),
+        };
+    };
+    let standby = Server::ask(&mut link)?.in_recovery;
+    link.close();
+    if standby { Ok(None) } else { Err(error) }
+}
+
+fn entered(mut link: Link) -> Result<Option<(Link, Server)>, Error> {
+    let server = Server::ask(&mut link)?;
+    Ok(Some((link, server)))
 }
 
 /// The negative control, without which `trust` in pg_hba.conf makes every test pass.

@@ -77,7 +77,9 @@ impl<'k> World<'k> {
         let mut scene = kit.stage.scene().await.map_err(Stop::NotCovered)?;
         scene.tls.mode = TlsMode::Disable;
         for (name, endpoint) in &kit.plugin.manifest().endpoints {
-            if matches!(endpoint.from, EndpointSource::Grant) {
+            // Signed requests go to a verified server alone, which no false peer is.
+            let is_signed = endpoint.sign.is_some();
+            if matches!(endpoint.from, EndpointSource::Grant) && !is_signed {
                 let nodes = scene.endpoints.entry(name.clone());
                 nodes.or_insert_with(|| vec![PEER.to_owned()]);
             }

@@ -107,7 +107,11 @@ impl Session {
     }
 
     fn change(&mut self, line: &str) -> Result<(), Error> {
-        let defect = if line.starts_with("DROP") { "cut-retire" } else { "cut" };
+        let defect = if line.starts_with("DROP") {
+            "cut-retire"
+        } else {
+            "cut"
+        };
         // From here on it may have happened.
         let applied = if has(defect) {
             Applied::No
@@ -293,9 +297,15 @@ pub(crate) fn retire(ctx: &Context, subject: &Login) -> Result<Outcome, Error> {
         return Ok(Outcome::done());
     }
     for (dropped, mut session) in sessions.into_iter().enumerate() {
-        let applied = if dropped > 0 { Applied::Yes } else { Applied::No };
+        let applied = if dropped > 0 {
+            Applied::Yes
+        } else {
+            Applied::No
+        };
         if has("crash-retire") {
-            session.leave_a_mark().map_err(|error| error.applied(applied))?;
+            session
+                .leave_a_mark()
+                .map_err(|error| error.applied(applied))?;
         }
         session.change(&format!("DROP {}", subject.password))?;
     }

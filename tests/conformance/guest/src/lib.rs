@@ -128,7 +128,11 @@ impl Rotator for Door {
         Ok(RetirementPlan {
             how: Retirement::AT_TARGET,
             after_seconds: if has("finish") {
-                u64::from(random::bytes(1)[0])
+                // Two are never the same by chance, and none is longer than the host allows.
+                let bytes = random::bytes(3);
+                bytes
+                    .iter()
+                    .fold(0, |all, byte| all << 8 | u64::from(*byte))
             } else {
                 0
             },

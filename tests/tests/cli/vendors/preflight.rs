@@ -182,7 +182,7 @@ fn nobody_is_asked_where_another_credential_comes_first() {
         let refused = refused.failed(
             7,
             &[
-                "not finished with version",
+                "is not finished with it",
                 "#sendgrid",
                 "The earlier answer is still stored",
             ],

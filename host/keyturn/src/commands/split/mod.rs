@@ -36,13 +36,7 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
     }
     let is_configured = session.config.select(&arguments.name).is_ok();
     if arguments.remove && is_configured {
-        return Err(refuse(format!(
-            "{name} is still configured; `keyturn secret split {name} --to {new}` comes first, if that is not done, and then \
-             its table becomes one of {new}, so that no rotation misses its members",
-            name = arguments.name,
-            new = arguments.to
-        ))
-        .into());
+        return Err(still_configured(arguments));
     }
     // Its plugin and settings say which members are meant; after the move they stand in the new table.
     let name = if arguments.remove || arguments.undo && !is_configured {
@@ -90,4 +84,14 @@ pub(crate) async fn run(global: &Global, session: &Session, arguments: &Split) -
     } else {
         steps::copy(global, &job).await
     }
+}
+
+fn still_configured(arguments: &Split) -> anyhow::Error {
+    refuse(format!(
+        "{name} is still configured; `keyturn secret split {name} --to {new}` comes first, if that is not done, and then \
+         its table becomes one of {new}, so that no rotation misses its members",
+        name = arguments.name,
+        new = arguments.to
+    ))
+    .into()
 }
