@@ -29,6 +29,7 @@ help:
 	@echo "make demo    rotate a PostgreSQL role, a Redis password, tokens, keys of several kinds and a vendor's key"
 	@echo "make test    everything that must pass before a change lands"
 	@echo "make component   what authors may use instead of \`keyturn plugin build\`: cargo component"
+	@echo "make aws-agent   AWS's own agent, built from source, against \`keyturn serve\`"
 	@echo "make fuzz    each fuzz target for SECONDS=30"
 	@echo "make soak    kill, cut and delay rotations at random: SECONDS=600, SEED=… to repeat one"
 	@echo "make load    \`keyturn serve\` under load, and killed under load: SECONDS=60"
