@@ -94,15 +94,17 @@ impl Effects<'_> {
             };
             self.elsewhere =
                 still_read.map(|(version, holder)| Elsewhere::StillRead(version, holder));
-        }
-        // To end what it had under a former name is for a run under that name; not to break its grace, for every run.
-        let may_end = matches!(
-            self.goal,
-            Goal::Retire { .. } | Goal::Rotate { now: true, .. }
-        );
-        if self.elsewhere.is_none() && snapshot.owed.is_none() && !may_end {
-            let now_ms = self.options.clock.now_ms();
-            snapshot.owed = self.source.promised_under_former_names(now_ms).await?;
+            // To end what it had under a former name is for a run under that name; not to break its grace, for every run.
+            let may_end = matches!(
+                self.goal,
+                Goal::Retire { .. } | Goal::Rotate { now: true, .. }
+            );
+            if self.elsewhere.is_none() && snapshot.owed.is_none() && !may_end {
+                let current = labels.holder(Label::Current).map_or("", VersionId::as_str);
+                let now_ms = self.options.clock.now_ms();
+                let promised = source.promised_under_former_names(&notes, current, now_ms);
+                snapshot.owed = promised.await?;
+            }
         }
         self.compare_with_current(&mut snapshot).await?;
         self.look_for_what_is_kept(&mut snapshot).await;

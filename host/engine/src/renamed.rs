@@ -142,15 +142,12 @@ impl CallSource<'_> {
     /// The longest grace that runs under such names, of what AWSCURRENT's value still carries.
     pub(crate) async fn promised_under_former_names(
         &self,
+        notes: &Notes,
+        current: &str,
         now_ms: u64,
     ) -> Result<Option<keyturn_protocol::Obligation>, StoreError> {
-        let described = self.store.describe(&self.credential.secret).await?;
-        let notes = Notes::read(self.store, &self.credential.secret).await?;
-        let Some(current) = described.holder(Label::Current.as_str()) else {
-            return Ok(None);
-        };
-        let former = self.owed_under_former_names(&notes, current.id.as_str());
-        let former = former.await?.into_iter().map(|(_, owed)| owed);
+        let former = self.owed_under_former_names(notes, current).await?;
+        let former = former.into_iter().map(|(_, owed)| owed);
         let promised = former.filter(|owed| owed.new_version);
         let promised = promised.map(|owed| owed.as_of(now_ms));
         let longest = promised.max_by_key(|owed| owed.grace_left_seconds);
