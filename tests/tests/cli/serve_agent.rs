@@ -26,8 +26,7 @@ impl Agent {
     /// It does not take port 0, and another process may be quicker at a free one.
     fn start(site: &Site, program: &Path) -> Self {
         for _ in 0..BINDINGS_MAX {
-            let port = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            let port = port.local_addr().unwrap().port();
+            let port = free_port();
             let config = site.path("agent.toml");
             let text = format!(
                 "http_port = {port}\nvalidate_credentials = false\nlog_to_file = false\nttl_seconds = 3600\n"
@@ -77,6 +76,12 @@ impl Agent {
         let answer: Value = serde_json::from_str(&body).unwrap();
         serde_json::from_str(answer["SecretString"].as_str().unwrap()).unwrap()
     }
+}
+
+/// Free once this has returned.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 impl Drop for Agent {
